@@ -1,0 +1,57 @@
+"""Global state is restored after every test, nothing leaks, and no test reaches the network."""
+
+import multiprocessing
+import os
+import random
+import socket
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+
+os.environ["WANDB_MODE"] = "disabled"
+os.environ["WANDB_SILENT"] = "true"
+matplotlib.use("agg")
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory, monkeypatch):
+    """Give each session a cache of its own, so that tests neither read nor write the user's."""
+    home = tmp_path_factory.getbasetemp() / "eigenzoo_home"
+    monkeypatch.setenv("EIGENZOO_HOME", str(home))
+
+
+@pytest.fixture(autouse=True)
+def restored_state():
+    """Restore environment, dtype, threads, determinism, RNG and process group; fail on leaked processes."""
+    environment = dict(os.environ)
+    dtype, deterministic, threads = torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    random.seed(0), np.random.seed(0), torch.manual_seed(0)  # noqa: NPY002 - the legacy global state is what is reset
+    yield
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+        pytest.fail("the test left a process group behind")
+    torch.set_default_dtype(dtype)
+    torch.use_deterministic_algorithms(deterministic)
+    torch.set_num_threads(threads)
+    os.environ.clear()
+    os.environ.update(environment)
+    leaked = multiprocessing.active_children()
+    for process in leaked:
+        process.kill()
+    assert not leaked, f"the test left processes behind: {leaked}"
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch):
+    """Fail any connection that leaves the machine."""
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        host = address[0] if isinstance(address, tuple) else "localhost"
+        if host not in ("localhost", "127.0.0.1", "::1", socket.gethostname()):
+            raise RuntimeError(f"a test tried to reach the network at {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)

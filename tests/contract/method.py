@@ -1,0 +1,246 @@
+"""What every method of the zoo must pass: inherit `MethodContract`, give it tiny arguments and data.
+
+A method's test is one class:
+
+    class TestSPE(MethodContract):
+        method = "spe"
+        arguments = {...}                  # tiny hyper-parameters
+        bad_arguments = {...}              # one bad value per constructor argument
+
+        def datamodule(self): ...          # tiny data
+        def property_error(self, module): ...  # error of an exact property; the broken variant's must be large
+        def break_property(self, module): ...
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from lightning.pytorch import Callback, LightningDataModule, Trainer, seed_everything
+
+import checkpoints
+import zoo
+from checkpoints.format import PROVENANCE
+from tests.tolerances import NETWORK, PARAMETERS_ACROSS_RANKS, tolerance
+from trainers import build_trainer
+from zoo.module import ZooModule
+
+
+class Killed(Exception):
+    """Stands for the death of a process in the middle of an epoch."""
+
+
+class KillAt(Callback):
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == self.step:
+            raise Killed
+
+
+class SaveAt(Callback):
+    def __init__(self, step: int, path: Path) -> None:
+        self.step, self.path = step, path
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+
+
+class WriteResults(Callback):
+    """Write rank 0's metrics and parameters to a file: after a fork nothing else comes back."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def teardown(self, trainer, pl_module, stage):
+        if trainer.is_global_zero:
+            metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+            torch.save({"metrics": metrics, "state": pl_module.state_dict()}, self.path)
+
+
+class MethodContract:
+    """The tests; every attribute below without a value is for the method to give."""
+
+    method: ClassVar[str]
+    arguments: ClassVar[dict[str, Any]]
+    bad_arguments: ClassVar[dict[str, Any]]
+    overfit_steps: ClassVar[int] = 200
+    overfit_fraction: ClassVar[float] = 0.1
+    not_exportable_because: ClassVar[str | None] = None
+
+    def datamodule(self) -> LightningDataModule:
+        """Return a datamodule with at least 4 training batches of an even number of samples."""
+        raise NotImplementedError
+
+    def property_error(self, module: ZooModule, batch: Any) -> float:
+        """Return how far the method is from its defining exact property, in float64."""
+        raise NotImplementedError
+
+    def break_property(self, module: ZooModule) -> None:
+        """Change the module so that the property no longer holds."""
+        raise NotImplementedError
+
+    def separate(self, batch: Any) -> list[Any]:
+        """Return the samples of a batch, each as a batch of its own."""
+        raise NotImplementedError
+
+    # ---- helpers
+
+    def module(self, **changes: Any) -> ZooModule:
+        seed_everything(0, verbose=False)
+        return zoo.get_module_class(self.method)(**{**self.arguments, **changes})
+
+    def batch(self, subset: str = "val") -> Any:
+        datamodule = self.datamodule()
+        datamodule.prepare_data()
+        datamodule.setup("fit")
+        return next(iter(getattr(datamodule, f"{subset}_dataloader")()))
+
+    def trainer(self, folder: Path, **arguments: Any) -> Trainer:
+        defaults = {"preset": "cpu", "logger": None, "enable_progress_bar": False, "enable_model_summary": False}
+        return build_trainer(output=folder, **{**defaults, **arguments})
+
+    # ---- the contract
+
+    def test_four_stages_run(self, tmp_path):
+        module, datamodule = self.module(), self.datamodule()
+        trainer = self.trainer(tmp_path, fast_dev_run=True)
+        trainer.fit(module, datamodule)
+        assert module.monitor in trainer.callback_metrics
+        trainer.validate(module, datamodule, verbose=False)
+        assert any(name.startswith("test/") for name in trainer.test(module, datamodule, verbose=False)[0])
+        (prediction,) = trainer.predict(module, datamodule)
+        assert torch.isfinite(prediction).all()
+
+    def test_overfits_one_batch(self, tmp_path):
+        module = self.module(schedule="constant", warmup_steps=0)
+        trainer = self.trainer(tmp_path, overfit_batches=1, max_epochs=self.overfit_steps, limit_val_batches=0)
+        losses: list[float] = []
+        record = Callback()
+        record.on_train_batch_end = lambda trainer, module, outputs, batch, index: losses.append(float(outputs["loss"]))
+        trainer.callbacks.append(record)
+        trainer.fit(module, self.datamodule())
+        assert min(losses[-10:]) < self.overfit_fraction * losses[0]
+
+    def test_save_and_load_is_bit_identical(self, tmp_path):
+        module, batch = self.module().eval(), self.batch()
+        provenance = dict.fromkeys(PROVENANCE)
+        folder = checkpoints.save(module, tmp_path / "saved", metrics={}, provenance=provenance, reference_batch=batch)
+        loaded = checkpoints.load(folder)
+        assert loaded.hparams == module.hparams
+        with torch.no_grad():
+            assert torch.equal(loaded.predict_step(batch), module.predict_step(batch))
+
+    def test_shipped_checkpoints_reproduce_their_reference(self):
+        own = [name for name in checkpoints.list_checkpoints() if checkpoints.info(name)["method"] == self.method]
+        assert own, f"no checkpoint of {self.method} is shipped"
+        for name in own:
+            checkpoints.verify(name)
+
+    def test_pack_and_unpack_lose_nothing(self):
+        module, batch = self.module().eval(), self.batch()
+        with torch.no_grad():
+            assert torch.equal(module.predict_step(module.unpack(module.pack(batch))), module.predict_step(batch))
+
+    def test_resume_after_a_kill_in_mid_epoch(self, tmp_path):
+        def fit(name: str, *callbacks: Callback, ckpt_path: Path | None = None) -> dict[str, torch.Tensor]:
+            module = self.module()
+            trainer = self.trainer(tmp_path / name, max_epochs=3, callbacks=list(callbacks))
+            trainer.fit(module, self.datamodule(), ckpt_path=ckpt_path)
+            return module.state_dict()
+
+        uninterrupted = fit("uninterrupted")
+        batches = len(self._train_loader())
+        assert batches >= 3, "too few batches to stop in the middle of an epoch"
+        saved = tmp_path / "saved.ckpt"
+        with pytest.raises(Killed):
+            fit("killed", SaveAt(batches + 1, saved), KillAt(batches + 2))
+        resumed = fit("resumed", ckpt_path=saved)
+        assert uninterrupted.keys() == resumed.keys()
+        assert [name for name in resumed if not torch.equal(resumed[name], uninterrupted[name])] == []
+
+    def _train_loader(self) -> Any:
+        datamodule = self.datamodule()
+        datamodule.prepare_data()
+        datamodule.setup("fit")
+        return datamodule.train_dataloader()
+
+    def test_two_processes_equal_one(self, tmp_path):
+        results = {}
+        for name, changes in {"one": {}, "two": {"preset": "ddp_sim"}}.items():
+            path = tmp_path / f"{name}.pt"
+            trainer = self.trainer(
+                tmp_path / name, precision="64-true", max_epochs=1, callbacks=[WriteResults(path)], **changes
+            )
+            module, datamodule = self.module(), self.datamodule()
+            trainer.fit(module, datamodule)
+            state = torch.load(path)["state"]
+            trainer.test(module, datamodule, verbose=False)
+            results[name] = {"state": state, "metrics": torch.load(path)["metrics"]}
+        one, two = results["one"], results["two"]
+        close = tolerance(torch.float64, PARAMETERS_ACROSS_RANKS)
+        assert one["metrics"].keys() == two["metrics"].keys()
+        for name, value in one["metrics"].items():
+            assert two["metrics"][name] == pytest.approx(value, rel=close["rtol"]), name
+        for name, value in one["state"].items():
+            torch.testing.assert_close(two["state"][name], value, **close, msg=lambda text, name=name: f"{name}: {text}")
+
+    def test_defining_property_and_negative_control(self):
+        module, batch = self.module().double().eval(), self.batch()
+        bound = tolerance(torch.float64, NETWORK)["atol"]
+        with torch.no_grad():
+            assert self.property_error(module, batch) < bound
+            self.break_property(module)
+            assert self.property_error(module, batch) > 1e3 * bound
+
+    def test_batch_equals_one_by_one(self):
+        module, batch = self.module().double().eval(), self.batch()
+        with torch.no_grad():
+            together = module.predict_step(batch)
+            alone = torch.cat([module.predict_step(sample) for sample in self.separate(batch)])
+        torch.testing.assert_close(together, alone, **tolerance(torch.float64))
+
+    def test_deterministic_with_a_seed(self, tmp_path):
+        states = []
+        for run in ("first", "second"):
+            module = self.module()
+            self.trainer(tmp_path / run, max_epochs=1, limit_val_batches=0).fit(module, self.datamodule())
+            states.append(module.state_dict())
+        assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+    def test_every_parameter_gets_a_gradient(self):
+        module, batch = self.module(), self.batch("train")
+        module.log = lambda *args, **kwargs: None
+        module.training_step(batch, 0).backward()
+        assert [name for name, parameter in module.named_parameters() if parameter.grad is None] == []
+
+    def test_exports_or_says_why_not(self):
+        module, batch = self.module().eval(), self.batch()
+        if self.not_exportable_because is None:
+            exported = torch.export.export(module.network, (batch,)).module()
+            torch.testing.assert_close(exported(batch), module.network(batch), **tolerance(torch.float32))
+        else:
+            assert self.not_exportable_because in inspect.getdoc(type(module.network))
+            with pytest.raises(Exception):  # noqa: B017 - whatever torch.export says; when it succeeds, the reason is stale
+                torch.export.export(module.network, (batch,))
+
+    def test_every_bad_argument_raises_an_error_that_names_it(self):
+        signature = inspect.signature(zoo.get_module_class(self.method))
+        assert set(self.bad_arguments) == set(signature.parameters), "give one bad value per constructor argument"
+        for name, value in self.bad_arguments.items():
+            with pytest.raises((ValueError, TypeError)) as error:
+                self.module(**{name: value})
+            assert name in str(error.value), f"{name}={value!r}: {error.value}"
+
+    def test_hyper_parameters_are_plain(self):
+        hparams = dict(self.module().hparams)
+        assert json.loads(json.dumps(hparams)) == hparams
+        with pytest.raises(TypeError, match="network_kwargs.width"):
+            self.module(network_kwargs={"width": torch.tensor(3)})

@@ -1,0 +1,30 @@
+import subprocess
+import sys
+
+import pytest
+
+import datamodules
+from datamodules.module import ZooDataModule
+
+
+def test_importing_the_package_loads_no_lightning():
+    code = "import sys, datamodules, datamodules.graphs; datamodules.list_datamodules(); print('lightning' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
+
+
+def test_every_listed_datamodule_is_one():
+    paths = datamodules.list_datamodules()
+    assert paths == ["datamodules.graphs.SubstructureCounting", "datamodules.graphs.ZINC"]
+    for path in paths:
+        folder, name = path.rsplit(".", 1)
+        assert issubclass(getattr(sys.modules[folder], name), ZooDataModule)
+
+
+def test_list_is_filtered_by_pattern():
+    assert datamodules.list_datamodules("*ZINC") == ["datamodules.graphs.ZINC"]
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="QM9"):
+        datamodules.graphs.QM9  # noqa: B018

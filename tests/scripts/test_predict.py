@@ -1,0 +1,136 @@
+"""Predicting from a user's file: the rows of the CSV are the model's predictions for the inputs, in their order."""
+
+import csv
+import json
+import os
+import runpy
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+
+import checkpoints
+import zoo
+from checkpoints.schema import PROVENANCE
+from tests.paths import REPOSITORY
+from tests.tolerances import tolerance
+from trainers.catalogue import recipe_path
+from trainers.predict import build_datamodule, predict_file, write_predictions
+
+RECIPE = "spe/counting"
+GRAPHS = [
+    {"id": "triangle", "num_nodes": 3, "edges": [[0, 1], [1, 2], [2, 0]]},
+    {"id": "square", "num_nodes": 4, "edges": [[0, 1], [1, 2], [2, 3], [3, 0]]},
+    {"id": "path, with a comma", "num_nodes": 4, "edges": [[0, 1], [1, 2], [2, 3]]},
+    {"id": "bowtie", "num_nodes": 5, "edges": [[0, 1], [1, 2], [2, 0], [2, 3], [3, 4], [4, 2]]},
+    {"id": "edge", "num_nodes": 2, "edges": [[0, 1]]},
+]
+
+
+def predict(*arguments):
+    runpy.run_path(str(REPOSITORY / "scripts" / "predict.py"))["main"]([str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def inputs(tmp_path):
+    (tmp_path / "graphs.json").write_text(json.dumps(GRAPHS))
+    return tmp_path / "graphs.json"
+
+
+def save(folder, inputs, **changes):
+    """Save an untrained network of the recipe."""
+    module = zoo.get_module_class("spe")(**yaml.safe_load(recipe_path(RECIPE).read_text())["model"]["init_args"])
+    datamodule = build_datamodule(RECIPE)
+    batch = datamodule.collate(datamodule.read_inputs(str(inputs))[1])
+    arguments = {"metrics": {}, "provenance": dict.fromkeys(PROVENANCE), "reference_batch": batch, "recipe": RECIPE}
+    return checkpoints.save(module, folder, **(arguments | changes))
+
+
+@pytest.fixture
+def checkpoint(tmp_path, inputs):
+    return save(tmp_path / "untrained", inputs)
+
+
+def rows(path):
+    with open(path, newline="") as stream:
+        return list(csv.reader(stream))
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 128])
+def test_one_row_per_input_in_order(checkpoint, inputs, tmp_path, batch_size, capsys):
+    output = tmp_path / "predictions.csv"
+    predict("--checkpoint", checkpoint, "--input", inputs, "--output", output, "--batch-size", batch_size)
+    header, *body = rows(output)
+    assert header == ["id", "3-cycle", "4-cycle", "5-cycle", "6-cycle"]
+    assert [row[0] for row in body] == [graph["id"] for graph in GRAPHS]
+    assert str(output) in capsys.readouterr().out
+
+    datamodule, module = build_datamodule(RECIPE), checkpoints.load(checkpoint)
+    graphs = datamodule.read_inputs(str(inputs))[1]
+    for graph, row in zip(graphs, body, strict=True):
+        expected = module.predict_step(datamodule.collate([graph]))[0].detach()
+        written = torch.tensor([float(text) for text in row[1:]])
+        torch.testing.assert_close(written, expected, **tolerance(torch.float32))
+    assert len({tuple(row[1:]) for row in body}) == len(body)
+
+
+def test_numbers_are_written_to_the_last_digit(tmp_path):
+    outputs = torch.tensor([[1 / 3, 1e-30], [16777216.0, -0.1]])
+    path = write_predictions(tmp_path / "out.csv", ["a", "b"], ["s", "t"], outputs)
+    read = torch.tensor([[float(text) for text in row[1:]] for row in rows(path)[1:]])
+    assert torch.equal(read, outputs)
+    path = write_predictions(tmp_path / "out.csv", ["a", "b"], ["s", "t"], outputs.double() / 3)
+    assert [[float(text) for text in row[1:]] for row in rows(path)[1:]] == (outputs.double() / 3).tolist()
+    assert os.listdir(tmp_path) == ["out.csv"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--checkpoint", "no-such-one"], "unknown checkpoint 'no-such-one'"),
+        (["--checkpoint", "./no-such-folder"], "there is no checkpoint folder"),
+        (["--input", "no-such-file.json"], "no-such-file"),
+        (["--input", "graphs.xyz"], "suffix"),
+        (["--batch-size", "0"], "batch_size=0 is not allowed"),
+    ],
+)
+def test_errors_are_one_line_and_leave_no_file(checkpoint, inputs, tmp_path, monkeypatch, capsys, options, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "graphs.xyz").touch()
+    with pytest.raises(SystemExit) as stopped:
+        predict("--checkpoint", checkpoint, "--input", inputs, *options)
+    error = capsys.readouterr().err
+    assert stopped.value.code == 1
+    assert message in error and "Traceback" not in error and error.startswith("error: ") and error.count("\n") == 1
+    assert not (tmp_path / "predictions.csv").exists()
+
+
+def test_without_a_recipe_nothing_says_how_to_read(tmp_path, inputs):
+    folder = save(tmp_path / "mine", inputs, recipe=None)
+    with pytest.raises(ValueError, match="records no recipe"):
+        predict_file(folder, str(inputs))
+
+
+def test_only_datamodules_of_the_zoo_are_built(tmp_path, inputs):
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("data: {class_path: subprocess.Popen, init_args: {args: [touch, owned]}}")
+    folder = save(tmp_path / "mine", inputs, recipe=str(recipe))
+    with pytest.raises(ValueError, match=r"'subprocess\.Popen'; allowed: datamodules\."):
+        predict_file(folder, str(inputs))
+    assert not (tmp_path / "owned").exists()
+
+
+def test_the_command_as_it_is_documented(checkpoint, inputs, tmp_path):
+    command = [sys.executable, str(REPOSITORY / "scripts" / "predict.py"), "--checkpoint", "./untrained"]
+    run = subprocess.run(
+        [*command, "--input", inputs.name],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert len(rows(tmp_path / "predictions.csv")) == 1 + len(GRAPHS)

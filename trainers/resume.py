@@ -1,0 +1,171 @@
+"""Exact resume: a run that is continued from a checkpoint ends with the bits of one that was never interrupted.
+
+Lightning stores weights, optimisers, schedules and progress. What it lacks is added here: the random states of all ranks,
+where the sampler stood, and the update of plateau schedules, which comes after the checkpoint of the epoch.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_warn
+from torch.utils.data import Sampler, SequentialSampler
+
+from trainers.samplers import Position, ShardedSampler
+
+KEY = "exact_resume"
+
+
+class ExactResume(Callback):
+    """Give the datamodule its samplers, and make resuming exact, in the middle of an epoch too.
+
+    Exact on as many processes as before, for modules and data that draw random numbers from the global generators or from
+    generators seeded by (seed, epoch, index). On another number of processes the global batches stay the same, the random
+    states do not.
+    """
+
+    def __init__(self) -> None:
+        self._position = Position()
+        self._random_state: dict[str, Any] | None = None
+        self._plateau: dict[str, float] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let the datamodule's loaders, which are made after this, sample through `ShardedSampler`."""
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        if not hasattr(datamodule, "sampler_factory"):
+            return
+
+        def make_sampler(dataset: Any, training: bool) -> Sampler[int]:
+            if trainer.overfit_batches:  # type: ignore[attr-defined]
+                return SequentialSampler(dataset)
+            if len(dataset) < trainer.world_size:
+                # Lightning ends an evaluation without a batch before its collectives, and the other ranks would wait forever.
+                raise ValueError(f"a dataset of {len(dataset)} samples cannot be shared by {trainer.world_size} processes; use fewer")
+            return ShardedSampler(
+                dataset,
+                batch_size=datamodule.batch_size,
+                rank=trainer.global_rank,
+                world_size=trainer.world_size,
+                training=training,
+                shuffle=training,
+                seed=datamodule.seed,
+                # Later loaders of the same run (reload_dataloaders_every_n_epochs) start their own epoch.
+                start=max(self._position, Position(trainer.current_epoch)) if training else Position(),
+            )
+
+        datamodule.sampler_factory = make_sampler
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add what Lightning does not store; runs on every rank."""
+        checkpoint[KEY] = {
+            "position": tuple(_position(trainer)),
+            "random_states": _gather(trainer, _random_state(trainer)),
+            "plateau": _awaited_by_plateau_schedules(trainer),
+            "loggers": {type(logger).__name__: logger.version for logger in trainer.loggers},
+        }
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Take the position for the samplers, and keep the random state until it is needed."""
+        if trainer.state.fn != TrainerFn.FITTING or KEY not in checkpoint:
+            return
+        saved = checkpoint[KEY]
+        self._position = Position(*saved["position"])
+        self._plateau = saved["plateau"]
+        # Lightning looks for a loader that resumes; here it is the sampler that does.
+        warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
+        if len(saved["random_states"]) == trainer.world_size:
+            self._random_state = saved["random_states"][trainer.global_rank]
+        else:
+            rank_zero_warn(
+                f"the checkpoint was written by {len(saved['random_states'])} processes and is resumed by {trainer.world_size}: "
+                "the batches are the same, random numbers (dropout) are not"
+            )
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Between epochs, restore the random state before the loaders start."""
+        if self._position.batches_done == 0:
+            self._restore_random_state(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Make the update of plateau schedules that followed the checkpoint."""
+        for config in trainer.lr_scheduler_configs:
+            if config.reduce_on_plateau and config.monitor in self._plateau:
+                pl_module.lr_scheduler_step(config.scheduler, self._plateau[config.monitor])
+        self._plateau = {}
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """In the middle of an epoch, restore the random state once the loaders have started."""
+        self._restore_random_state(trainer)
+        # As long as Lightning takes this epoch for a restarted one, it leaves out its update of plateau schedules.
+        trainer.fit_loop._restarting = False
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let later calls of the trainer start from what they are given."""
+        self._position = Position()
+        trainer.ckpt_path = None
+
+    def _restore_random_state(self, trainer: Trainer) -> None:
+        if self._random_state is not None:
+            _set_random_state(trainer, self._random_state)
+            self._random_state = None
+
+
+def _position(trainer: Trainer) -> Position:
+    epochs = trainer.fit_loop.epoch_progress.current
+    batches_done = trainer.fit_loop.epoch_loop.batch_progress.current.processed
+    if epochs.started == epochs.processed:
+        return Position(epochs.processed)
+    if batches_done >= trainer.num_training_batches:
+        return Position(epochs.processed + 1)
+    return Position(epochs.processed, batches_done)
+
+
+def _awaited_by_plateau_schedules(trainer: Trainer) -> dict[str, float]:
+    # Lightning updates these between on_train_epoch_end, where the last checkpoint is written, and the end of the epoch.
+    epochs = trainer.fit_loop.epoch_progress.current
+    if epochs.processed == epochs.completed:
+        return {}
+    return {
+        config.monitor: float(trainer.callback_metrics[config.monitor])
+        for config in trainer.lr_scheduler_configs
+        if config.reduce_on_plateau
+        and config.interval == "epoch"
+        and epochs.processed % config.frequency == 0
+        and config.monitor in trainer.callback_metrics
+    }
+
+
+def _random_state(trainer: Trainer) -> dict[str, Any]:
+    # Tensors and plain numbers only: the file must load in torch's safe mode.
+    _, keys, *rest = np.random.get_state()  # noqa: NPY002 - the global state is what is saved
+    device = trainer.strategy.root_device
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        "numpy": (torch.from_numpy(keys.astype(np.int64)), *rest),
+        "python": random.getstate(),
+    }
+
+
+def _set_random_state(trainer: Trainer, state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["torch"])
+    device = trainer.strategy.root_device
+    if state["cuda"] is not None and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda"], device)
+    keys, *rest = state["numpy"]
+    np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    random.setstate(state["python"])
+
+
+def _gather(trainer: Trainer, state: dict[str, Any]) -> list[dict[str, Any]]:
+    if trainer.world_size == 1:
+        return [state]
+    states: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(states, state)
+    return states

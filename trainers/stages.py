@@ -1,0 +1,215 @@
+"""From a recipe and the words of the command line to a run, and the run itself."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shlex
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities import rank_zero_only
+from rich.console import Console
+from rich.table import Table
+
+import checkpoints
+import datamodules  # noqa: F401 - jsonargparse imports classes from the recipe's folder, where a relative sys.path finds nothing
+from trainers import catalogue
+from trainers.loggers import ZooWandbLogger
+from trainers.runs import BEST
+from trainers.trainer import DEFAULTS, build_trainer
+
+USER_ERRORS = (ArgumentError, ValueError, TypeError, OSError, ModuleNotFoundError, checkpoints.CheckpointError)
+"""What preparing a run raises when it is the words that are wrong."""
+
+_OF_BUILD_TRAINER = {"default_root_dir": "--output", "logger": "--logger"}
+"""Trainer arguments that an option of the command line gives."""
+
+
+class Run(NamedTuple):
+    """Everything that a stage needs."""
+
+    trainer: Trainer
+    module: LightningModule
+    datamodule: LightningDataModule
+
+
+def prepare(command: str, options: argparse.Namespace, overrides: list[str], shown: list[str]) -> Run:
+    """Parse the recipe, the presets and the overrides, and build what they describe.
+
+    Args:
+        command: "fit", "validate", "test" or "predict".
+        options: recipe, preset, logger, output, checkpoint and resume.
+        overrides: the other words, such as ["--model.lr", "3e-4"].
+        shown: all words after the command, for the record.
+
+    Raises:
+        ArgumentError: an unknown or malformed field.
+        ValueError: an unknown recipe, preset or value; a folder that already holds a run.
+    """
+    if not options.recipe and not {"--config", "--model"} & set(overrides):
+        raise ValueError(f"give --recipe NAME; recipes: {', '.join(catalogue.list_recipes())}")
+    cli = _CLI(command, options, overrides, shlex.join(["eigenzoo", command, *shown]))
+    return Run(cli.trainer, _with_checkpoint(command, cli.model, options.checkpoint), cli.datamodule)
+
+
+def execute(command: str, run: Run) -> None:
+    """Run a stage, print what came out of it, and end the loggers whatever happened."""
+    exit_code = 1
+    try:
+        {"fit": _fit, "validate": _validate, "test": _test, "predict": _predict}[command](run)
+        exit_code = 0
+    finally:
+        for logger in run.trainer.loggers:
+            if isinstance(logger, ZooWandbLogger):
+                logger.finish(exit_code)
+
+
+def print_fields(options: argparse.Namespace) -> None:
+    """Print every field of a recipe's model and data and of the trainer, with types and defaults."""
+    recipe = yaml.safe_load(catalogue.recipe_path(options.recipe).read_text())
+    parser = ArgumentParser(prog="eigenzoo", description=f"Fields of {options.recipe}; each can be given as --FIELD VALUE.")
+    for key in ("model", "data"):
+        parser.add_class_arguments(_import(recipe[key]["class_path"]), key, fail_untyped=False)
+        parser.set_defaults({f"{key}.{name}": value for name, value in recipe[key].get("init_args", {}).items()})
+    parser.add_class_arguments(Trainer, "trainer", fail_untyped=False, instantiate=False)
+    parser.set_defaults({f"trainer.{name}": value for name, value in (DEFAULTS | recipe.get("trainer", {})).items()})
+    parser.print_help()
+
+
+class _CLI(LightningCLI):
+    """Lightning's command line, with the zoo's trainer."""
+
+    def __init__(self, command: str, options: argparse.Namespace, overrides: list[str], shown: str) -> None:
+        self.command, self.options, self.shown = command, options, shown
+        configs = [catalogue.recipe_path(options.recipe)] if options.recipe else []
+        configs += [catalogue.preset_path(preset) for preset in options.preset]
+        super().__init__(
+            LightningModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            trainer_defaults=DEFAULTS,
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            # It would put the command line's own keys among the hyper-parameters.
+            load_from_checkpoint_support=False,
+            save_config_callback=None,
+            parser_kwargs={"exit_on_error": False},
+            args=[*(word for path in configs for word in ("--config", str(path))), *overrides],
+            run=False,
+        )
+
+    def parse_arguments(self, parser: Any, args: Any) -> None:
+        """Parse the words given, whatever the process was started with."""
+        self.config = parser.parse_args(args)
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Build the zoo's trainer."""
+        arguments = {name: value for name, value in self.config_init["trainer"].items() if value is not None}
+        for name, option in _OF_BUILD_TRAINER.items():
+            if name in arguments:
+                raise ValueError(f"--trainer.{name} is not allowed; give {option}")
+        if self.command == "predict":
+            # The rows of the file must come in the order of the inputs.
+            arguments |= {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+        own = arguments.pop("callbacks", [])
+        trainer = build_trainer(
+            logger=self.options.logger,
+            output=self.options.output,
+            resume=getattr(self.options, "resume", None),
+            callbacks=own if isinstance(own, list) else [own],
+            recipe=self._recipe_name(),
+            job_type=self.command,
+            command=self.shown,
+            **arguments,
+        )
+        trainer.callbacks.append(_SaveConfig(self.parser, self.config, save_to_log_dir=False))  # type: ignore[attr-defined]
+        return trainer
+
+    def _recipe_name(self) -> str | None:
+        recipe = self.options.recipe
+        return recipe if recipe in catalogue.list_recipes() else Path(recipe).stem if recipe else None
+
+
+class _SaveConfig(SaveConfigCallback):
+    """Write config.yaml, with every field resolved, into the run folder, and to wandb."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        resolved = self.parser.dump(self.config, skip_none=False)
+        Path(trainer.default_root_dir, "config.yaml").write_text(resolved)
+        for logger in trainer.loggers:
+            if isinstance(logger, ZooWandbLogger):
+                logger.log_hyperparams({"config": yaml.safe_load(resolved)})
+
+
+def _with_checkpoint(command: str, module: LightningModule, source: str | None) -> LightningModule:
+    if source is None:
+        if command == "fit":
+            return module
+        raise ValueError(f"{command} needs --checkpoint: a name from `eigenzoo list`, a folder, or a hub id")
+    loaded = checkpoints.load(source)
+    if command != "fit":
+        return loaded
+    try:
+        module.load_state_dict(loaded.state_dict())
+    except RuntimeError as error:
+        raise ValueError(f"the weights of {source} do not fit the recipe's model: {error}") from error
+    return module
+
+
+def _fit(run: Run) -> None:
+    trainer, module, datamodule = run
+    trainer.fit(module, datamodule=datamodule)
+    # A resumed trainer holds on to what it resumed from, in a parent process too; the test wants the best.
+    trainer.ckpt_path = None
+    folder = Path(trainer.default_root_dir)
+    best = folder / BEST
+    metrics = trainer.test(module, datamodule=datamodule, ckpt_path=best if best.is_file() else None, verbose=False)[0]
+    _print_metrics(metrics)
+    exported = folder / "checkpoint"
+    _print(f"run: {folder}" + (f"\ncheckpoint: {exported}" if exported.is_dir() else ""))
+
+
+def _validate(run: Run) -> None:
+    _print_metrics(run.trainer.validate(run.module, datamodule=run.datamodule, verbose=False)[0])
+
+
+def _test(run: Run) -> None:
+    _print_metrics(run.trainer.test(run.module, datamodule=run.datamodule, verbose=False)[0])
+
+
+def _predict(run: Run) -> None:
+    trainer, module, datamodule = run
+    predictions = torch.cat(trainer.predict(module, datamodule=datamodule))  # type: ignore[arg-type]
+    ids = datamodule.predict_ids or range(len(predictions))
+    path = Path(trainer.default_root_dir, "predictions.csv")
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", *datamodule.target_names])
+        writer.writerows([name, *row] for name, row in zip(ids, predictions.tolist(), strict=True))
+    _print(f"predictions: {path}")
+
+
+def _print_metrics(metrics: dict[str, float]) -> None:
+    table = Table("metric", "value")
+    for name, value in metrics.items():
+        table.add_row(name, f"{value:.6g}")
+    _print(table)
+
+
+@rank_zero_only
+def _print(what: Any) -> None:
+    Console(soft_wrap=True, highlight=False).print(what)
+
+
+def _import(class_path: str) -> type:
+    module, name = class_path.rsplit(".", 1)
+    return getattr(__import__(module, fromlist=[name]), name)

@@ -1,0 +1,40 @@
+"""Lightning strategies that presets name: "zoo_ddp" and, in one process tree on CPU, "zoo_ddp_fork"."""
+
+from __future__ import annotations
+
+from inspect import signature
+from typing import Any
+
+import torch
+from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
+from torch.nn.parallel import DistributedDataParallel
+
+_SYNC_BUFFERS = next(  # the first is its name since torch 2.14
+    name for name in ("forward_sync_buffers", "broadcast_buffers") if name in signature(DistributedDataParallel).parameters
+)
+
+
+class ZooDDPStrategy(DDPStrategy):
+    """Distributed data parallel with the same buffers on all ranks after every training step.
+
+    Torch's wrapper sends rank 0's buffers (the running statistics of batch norm) before each forward pass, which hangs when
+    an unpadded evaluation gives one rank a batch more, and leaves ranks different after the last step. Here they are sent
+    after each training step, so that evaluation, averaged weights and checkpoints mean the same model everywhere.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{_SYNC_BUFFERS: False, "find_unused_parameters": False, **kwargs})
+
+    def training_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the step and let all ranks take over rank 0's buffers."""
+        output = super().training_step(*args, **kwargs)
+        for buffer in self.lightning_module.buffers():  # type: ignore[union-attr]
+            torch.distributed.broadcast(buffer, src=0)
+        return output
+
+
+def register() -> None:
+    """Make the strategies known to Lightning by name; more calls change nothing."""
+    for name, start_method in {"zoo_ddp": "popen", "zoo_ddp_fork": "fork"}.items():
+        if name not in StrategyRegistry.available_strategies():
+            StrategyRegistry.register(name, ZooDDPStrategy, description=str(ZooDDPStrategy.__doc__), start_method=start_method)

@@ -1,0 +1,178 @@
+"""SPE: stable and expressive positional encodings (Huang et al., ICLR 2024, arXiv 2310.02579, equation 4).
+
+    W_l = V diag(phi_l(Lambda)) V^T,   l = 1..M          PE = rho(W_1, .., W_M)
+
+Lambda, V are the smallest d Laplacian eigenpairs. W does not depend on the signs of eigenvectors nor on the basis of a repeated
+eigenspace, and, phi being continuous, it changes little when the graph does: eigenspaces are partitioned softly.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from torch_geometric.data import Data
+
+from zoo.spe.checks import require_choice, require_positive, require_probability
+from zoo.spe.normalization import NORMS, BatchNorm1d
+from zoo.spe.pairs import NodePairs
+from zoo.spe.phi import ACTIVATIONS, PHIS, make_phi
+from zoo.spe.rho import GINRho, MLPRho
+
+RHOS = ("gin", "mlp")
+
+
+def pair_tensor(z: Tensor, eigvecs: Tensor, pairs: NodePairs) -> Tensor:
+    """Return W_ikl = sum_j V_ij Z_jl V_kj for all pairs of nodes of the same graph.
+
+    Args:
+        z: phi of the eigenvalues, (B, d, M).
+        eigvecs: eigenvectors V (N, d), zero where padded.
+        pairs: which pairs, P of them.
+
+    Returns:
+        (P, M), same dtype as z.
+    """
+    products, rows = [], []
+    for size in pairs.sizes.unique().tolist():  # one batched product per distinct size: no padding to the largest graph
+        graphs = (pairs.sizes == size).nonzero().squeeze(1)
+        v = eigvecs[pairs.ptr[graphs, None] + torch.arange(size, device=graphs.device)]  # (graphs of this size, size, d)
+        v = v[:, :, : min(size, v.size(2))]
+        columns = v[:, pairs.start : pairs.stop]
+        outer = (v[:, :, None] * columns[:, None]).flatten(1, 2)  # (graphs, pairs of one graph, d)
+        with torch.autocast(z.device.type, enabled=False):  # W sums cancelling terms: not in half precision
+            products.append((outer @ z[graphs, : v.size(2)]).flatten(0, 1))
+        first = pairs.first_row[pairs.ptr[graphs]]
+        rows.append((first[:, None] + torch.arange(outer.size(1), device=graphs.device)).flatten())
+    order = torch.cat(rows).argsort()
+    return torch.cat(products)[order]
+
+
+class SPE(nn.Module):
+    """Positional encodings of nodes from the Laplacian spectrum.
+
+    Args:
+        num_eigs: number d of eigenpairs used, the smallest ones; None for all that the batch holds.
+        pe_width: width p of the encoding; `num_eigs` if None.
+        phi: name of phi, see `zoo.spe.phi`.
+        phi_channels: number M of functions phi_l.
+        phi_layers: layers of phi.
+        phi_width: hidden width of phi.
+        phi_batch_norm: batch normalisation in phi = "mlp".
+        phi_activation: "relu" or "tanh".
+        phi_final_activation: activation after the last layer of phi = "deepsets", as published.
+        phi_heads: attention heads of phi = "transformer".
+        rho: name of rho, "gin" or "mlp", see `zoo.spe.rho`.
+        rho_layers: layers of rho.
+        rho_width: hidden width of rho.
+        rho_norm: norm in the perceptrons of rho, "batch", "layer" or "none".
+        rho_batch_norm: batch normalisation between the layers of rho = "gin".
+        rho_dropout: dropout probability in rho.
+        random_epsilon: start eps of rho = "gin" from N(0, 1) as published, instead of 0.
+        column_chunk: columns k encoded at a time, so that memory grows with n * column_chunk instead of n^2; activations are
+            recomputed in the backward pass. All at once if None. Training in chunks has no batch statistics over all pairs:
+            it needs rho_norm "layer" or "none" and no rho_batch_norm.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        num_eigs: int | None = 37,
+        pe_width: int | None = None,
+        phi: str = "mlp",
+        phi_channels: int = 16,
+        phi_layers: int = 3,
+        phi_width: int = 16,
+        phi_batch_norm: bool = True,
+        phi_activation: str = "relu",
+        phi_final_activation: bool = False,
+        phi_heads: int = 1,
+        rho: str = "gin",
+        rho_layers: int = 8,
+        rho_width: int = 128,
+        rho_norm: str = "batch",
+        rho_batch_norm: bool = False,
+        rho_dropout: float = 0.0,
+        random_epsilon: bool = False,
+        column_chunk: int | None = None,
+    ) -> None:
+        super().__init__()
+        require_choice("phi", phi, PHIS)
+        require_choice("phi_activation", phi_activation, ACTIVATIONS)
+        require_choice("rho", rho, RHOS)
+        require_choice("rho_norm", rho_norm, NORMS)
+        require_probability(rho_dropout=rho_dropout)
+        require_positive(phi_channels=phi_channels, phi_layers=phi_layers, phi_width=phi_width, phi_heads=phi_heads)
+        require_positive(rho_layers=rho_layers, rho_width=rho_width)
+        require_positive(**{name: value for name, value in {"num_eigs": num_eigs, "column_chunk": column_chunk}.items() if value is not None})
+        if num_eigs is None and pe_width is None:
+            raise ValueError("pe_width=None is not allowed with num_eigs=None; give the width of the encoding")
+        if phi == "transformer" and phi_width % phi_heads:
+            raise ValueError(f"phi_heads={phi_heads!r} is not allowed; it must divide phi_width={phi_width}")
+        self.num_eigs = num_eigs
+        self.pe_width = num_eigs if pe_width is None else pe_width
+        require_positive(pe_width=self.pe_width)
+        self.column_chunk = column_chunk
+        self.phi_channels = phi_channels
+        self.phi = make_phi(
+            phi, phi_channels, phi_layers, phi_width, phi_batch_norm, phi_activation, phi_final_activation, phi_heads
+        )
+        if rho == "gin":
+            self.rho: nn.Module = GINRho(
+                phi_channels, rho_width, self.pe_width, rho_layers, rho_norm, rho_batch_norm, rho_dropout, random_epsilon
+            )
+        else:
+            self.rho = MLPRho(phi_channels, rho_width, self.pe_width, rho_layers, rho_norm, rho_dropout)
+
+    def spectrum(self, batch: Data) -> tuple[Tensor, Tensor]:
+        """Return Z = phi(Lambda) (B, d, M) and V (N, d) of a batch, in the dtype of the parameters.
+
+        Raises:
+            ValueError: the batch has no spectrum, or one with fewer pairs than `num_eigs` while its graphs have more nodes.
+        """
+        for key in ("eigvals", "eigvecs", "num_eigs"):
+            if key not in batch:
+                raise ValueError(f"the batch has no {key!r}; attach it with zoo.spectral.transforms.AddLaplacianSpectrum")
+        width = batch.eigvals.size(1)
+        if self.num_eigs is not None and width < self.num_eigs and int(graph_pointer(batch).diff().max()) > width:
+            raise ValueError(
+                f"num_eigs={self.num_eigs} but the batch holds {width} eigenpairs per graph; use AddLaplacianSpectrum(k={self.num_eigs})"
+            )
+        dtype = next((parameter.dtype for parameter in self.parameters()), batch.eigvecs.dtype)
+        eigvals, eigvecs = (batch[key][:, : self.num_eigs].to(dtype) for key in ("eigvals", "eigvecs"))
+        valid = torch.arange(eigvals.size(1), device=eigvals.device) < batch.num_eigs[:, None]
+        with torch.autocast(eigvals.device.type, enabled=False):
+            return self.phi(eigvals, valid), eigvecs
+
+    def forward(self, batch: Data) -> Tensor:
+        """Return the encodings PE (N, p) of the nodes of a batch with `eigvals`, `eigvecs`, `num_eigs` and `edge_index`.
+
+        Raises:
+            ValueError: no or too narrow spectrum, see `spectrum`; directed edges; training in chunks with batch statistics.
+        """
+        z, eigvecs = self.spectrum(batch)
+        ptr = graph_pointer(batch)
+
+        def encode(z: Tensor, start: int, stop: int | None) -> Tensor:
+            pairs = NodePairs(batch.edge_index, ptr, start, stop)
+            return self.rho(pair_tensor(z, eigvecs, pairs), pairs)
+
+        if self.column_chunk is None:
+            return encode(z, 0, None)
+        if self.training and any(isinstance(module, BatchNorm1d) for module in self.rho.modules()):
+            raise ValueError(
+                f"column_chunk={self.column_chunk} is not allowed in training with batch normalisation in rho, whose statistics "
+                "would be those of a chunk; use rho_norm='layer' or 'none' and rho_batch_norm=False, or column_chunk=None"
+            )
+        starts = range(0, int(ptr.diff().max()), self.column_chunk)
+        return torch.stack(
+            [checkpoint(encode, z, start, start + self.column_chunk, use_reentrant=False) for start in starts]
+        ).sum(0)
+
+
+def graph_pointer(batch: Data) -> Tensor:
+    """Return where the nodes of each graph start, (B + 1,), also for a single graph that was never batched."""
+    ptr = batch.get("ptr")
+    return torch.tensor([0, batch.num_nodes], device=batch.edge_index.device) if ptr is None else ptr

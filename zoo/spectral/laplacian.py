@@ -1,0 +1,198 @@
+"""Graph Laplacians and their spectra, in float64 and reproducible.
+
+With A the symmetric weight matrix without its diagonal, D = diag(A 1), and D^-1 := 0, D^-1/2 := 0 where the degree is 0:
+
+    "sym"   I - D^-1/2 A D^-1/2        "rw"   I - D^-1 A        None   D - A
+
+These are torch_geometric's `get_laplacian` conventions: an isolated node has L_ii = 1 under "sym" and "rw", 0 under None.
+The eigenvectors of "sym" and None are orthonormal; those of "rw" are D^-1/2 times those of "sym" (D^-1/2 := 1 at isolated
+nodes), hence orthonormal in the inner product of the degrees.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+import scipy.sparse
+import scipy.sparse.linalg
+import torch
+from torch import Tensor
+
+Normalization = Literal["sym", "rw"] | None
+
+# Eigenvalues closer than this are one repeated eigenvalue. Float64 `eigh` errs by about 1e-14; distinct eigenvalues of
+# molecules lie 1e-5 apart or more.
+CLUSTER_GAP = 1e-8
+
+# Shift-invert Lanczos beats the dense solver above this size, if few pairs are wanted.
+SPARSE_SIZE = 600
+SPARSE_FRACTION = 1 / 8
+
+# Shift just below the spectrum: L - sigma I is then positive definite although L is singular.
+SHIFT = -1e-3
+
+
+def check_normalization(normalization: str | None) -> None:
+    """Raise a ValueError unless the name is one of the Laplacians of this file."""
+    if normalization is not None and normalization not in get_args(get_args(Normalization)[0]):
+        raise ValueError(f"normalization={normalization!r} is not allowed; give 'sym', 'rw' or None")
+
+
+def adjacency(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> scipy.sparse.csr_matrix:
+    """Return the symmetric weight matrix of an undirected graph, without self-loops.
+
+    Args:
+        edge_index: (2, E) int64, each edge in both directions; repeated edges add up.
+        num_nodes: number of nodes n.
+        edge_weight: (E,) non-negative, equal in both directions; ones if None.
+
+    Returns:
+        (n, n) float64.
+
+    Raises:
+        ValueError: the edges are not symmetric, leave the range of nodes, or a weight is negative or not finite.
+    """
+    if edge_index.numel() and not 0 <= int(edge_index.min()) <= int(edge_index.max()) < num_nodes:
+        raise ValueError(f"edge_index holds nodes {int(edge_index.min())}..{int(edge_index.max())}; allowed: 0..{num_nodes - 1}")
+    row, column = edge_index.cpu().numpy()
+    weight = np.ones(row.size) if edge_weight is None else edge_weight.detach().cpu().double().numpy().reshape(-1)
+    if weight.size != row.size or not np.isfinite(weight).all() or (weight < 0).any():
+        raise ValueError(f"edge_weight must hold {row.size} finite numbers >= 0, one per edge; got {weight.size} values, {weight}")
+    keep = row != column
+    matrix = scipy.sparse.coo_matrix((weight[keep], (row[keep], column[keep])), shape=(num_nodes, num_nodes)).tocsr()
+    if abs(matrix - matrix.T).max() > 1e-12 * max(1.0, weight.max(initial=0.0)):
+        raise ValueError(
+            "edge_index is directed (some edge lacks its reverse, or has another weight); the Laplacian needs an undirected "
+            "graph: symmetrise it first, for instance with torch_geometric.utils.to_undirected"
+        )
+    return matrix
+
+
+def _inverse_root(degree: np.ndarray, at_isolated: float) -> np.ndarray:
+    return np.where(degree > 0, 1 / np.sqrt(np.where(degree > 0, degree, 1.0)), at_isolated)
+
+
+def laplacian(weights: scipy.sparse.csr_matrix, normalization: Normalization = "sym") -> scipy.sparse.csr_matrix:
+    """Return the Laplacian of a weight matrix from `adjacency`, (n, n) float64.
+
+    Raises:
+        ValueError: unknown normalization.
+    """
+    check_normalization(normalization)
+    degree = np.asarray(weights.sum(axis=1)).ravel()
+    if normalization is None:
+        return (scipy.sparse.diags(degree) - weights).tocsr()
+    root = scipy.sparse.diags(_inverse_root(degree, at_isolated=0.0))
+    walk = root @ weights @ root if normalization == "sym" else root @ root @ weights
+    return (scipy.sparse.identity(len(degree)) - walk).tocsr()
+
+
+def fix_signs(eigvecs: Tensor) -> Tensor:
+    """Flip eigenvectors (..., n, k), held in columns, so that the first entry of (nearly) largest magnitude is positive."""
+    magnitude = eigvecs.abs()
+    # Entries equal in exact arithmetic differ in the last bits: all within 1e-6 of the largest count as largest.
+    leading = (magnitude >= (1 - 1e-6) * magnitude.amax(dim=-2, keepdim=True)).int().argmax(dim=-2, keepdim=True)
+    return eigvecs * torch.where(eigvecs.gather(-2, leading) < 0, -1.0, 1.0)
+
+
+def use_sparse_solver(num_nodes: int, k: int) -> bool:
+    """Tell whether the k smallest of n eigenpairs are better found by shift-invert Lanczos than by the dense solver."""
+    return num_nodes > SPARSE_SIZE and k <= SPARSE_FRACTION * num_nodes
+
+
+def smallest_eigenpairs(matrix: scipy.sparse.csr_matrix, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k smallest eigenpairs of one sparse, symmetric, positive semi-definite matrix by shift-invert Lanczos.
+
+    Args:
+        matrix: (n, n) float64.
+        k: number of pairs, well below n.
+
+    Returns:
+        Eigenvalues (k,) ascending and orthonormal eigenvectors (n, k), float64, signs fixed.
+    """
+    n = matrix.shape[0]
+    start = np.random.default_rng(0).standard_normal(n)  # ARPACK's own start vector differs from call to call
+    values, vectors = scipy.sparse.linalg.eigsh(matrix.tocsc(), k=k, sigma=SHIFT, which="LM", v0=start)
+    order = np.argsort(values)
+    # Lanczos loses orthogonality inside clusters in the last digits; QR restores it and keeps nested subspaces.
+    basis, triangle = np.linalg.qr(vectors[:, order])
+    basis *= np.where(np.diag(triangle) < 0, -1.0, 1.0)
+    return torch.from_numpy(values[order].copy()), fix_signs(torch.from_numpy(basis))
+
+
+def all_eigenpairs(matrices: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Return all eigenpairs of a stack of dense symmetric matrices (..., n, n): values (..., n) ascending, vectors (..., n, n)."""
+    # NumPy copies each matrix into a buffer of its own. The last bits of torch.linalg.eigh depend on where in memory the
+    # matrix lies, hence on how graphs were grouped.
+    values, vectors = np.linalg.eigh(matrices)
+    return torch.from_numpy(values), fix_signs(torch.from_numpy(vectors))
+
+
+def count_below(matrix: scipy.sparse.csr_matrix, threshold: float) -> int | None:
+    """Count the eigenvalues of a sparse symmetric matrix below a threshold that is none, by Sylvester's law of inertia.
+
+    Returns:
+        The number of negative pivots of matrix - threshold I; None if it could not be factorised symmetrically.
+    """
+    shifted = (matrix - threshold * scipy.sparse.identity(matrix.shape[0])).tocsc()
+    try:
+        factors = scipy.sparse.linalg.splu(
+            shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+        )
+    except RuntimeError:  # a pivot is exactly zero
+        return None
+    return int((factors.U.diagonal() < 0).sum()) if (factors.perm_r == factors.perm_c).all() else None
+
+
+def end_of_eigenspace(eigvals: Tensor, k: int) -> int:
+    """Return the smallest number >= k of ascending eigenvalues (m,) that does not end inside a repeated eigenvalue."""
+    while 0 < k < len(eigvals) and eigvals[k] - eigvals[k - 1] < CLUSTER_GAP:
+        k += 1
+    return k
+
+
+def spectra(
+    weights: list[scipy.sparse.csr_matrix], k: int | None, normalization: Normalization = "sym"
+) -> list[tuple[Tensor, Tensor]]:
+    """Return Laplacian eigenpairs of many graphs of one size, ascending, decomposed together.
+
+    Args:
+        weights: weight matrices from `adjacency`, each (n, n) with the same n.
+        k: how many pairs are wanted; all n if None.
+        normalization: which Laplacian, see the top of this file.
+
+    Returns:
+        Per graph eigenvalues (m,) and eigenvectors (n, m), float64, with m >= min(n, k): all n pairs where the dense solver was
+        used, otherwise as many as it takes to end outside a repeated eigenvalue.
+    """
+    check_normalization(normalization)
+    n = weights[0].shape[0]
+    matrices = [laplacian(w, "sym" if normalization == "rw" else normalization) for w in weights]
+    if k is not None and use_sparse_solver(n, k + 1):
+        pairs = [_complete_smallest(matrix, k) for matrix in matrices]
+    else:
+        values, vectors = all_eigenpairs(np.stack([matrix.toarray() for matrix in matrices]))
+        pairs = list(zip(values, vectors, strict=True))
+    if normalization == "rw":
+        roots = [_inverse_root(np.asarray(w.sum(axis=1)).ravel(), at_isolated=1.0) for w in weights]
+        pairs = [(values, fix_signs(torch.from_numpy(root)[:, None] * v)) for (values, v), root in zip(pairs, roots, strict=True)]
+    return pairs
+
+
+def _complete_smallest(matrix: scipy.sparse.csr_matrix, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k smallest pairs and the rest of the eigenspace that the k-th belongs to, or all pairs.
+
+    Lanczos iterations can miss copies of a repeated eigenvalue. The result is therefore certified by counting; where it fails,
+    the dense solver takes over.
+    """
+    n, wanted = matrix.shape[0], k + 1
+    while use_sparse_solver(n, wanted):
+        values, vectors = smallest_eigenpairs(matrix, wanted)
+        end = end_of_eigenspace(values, k)
+        if end < wanted:
+            if count_below(matrix, float(values[end - 1] + values[end]) / 2) == end:
+                return values[:end], vectors[:, :end]
+            break
+        wanted *= 2
+    return all_eigenpairs(matrix.toarray())
