@@ -13,6 +13,9 @@ import torch
 os.environ["WANDB_MODE"] = "disabled"
 os.environ["WANDB_SILENT"] = "true"
 matplotlib.use("agg")
+# Tensors are tiny here: threads would only wait for each other, in the processes that tests start too.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +29,8 @@ def own_home(tmp_path_factory, monkeypatch):
 def restored_state():
     """Restore environment, dtype, threads, determinism, RNG and process group; fail on leaked processes."""
     environment = dict(os.environ)
-    dtype, deterministic, threads = torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
+    dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
     random.seed(0), np.random.seed(0), torch.manual_seed(0)  # noqa: NPY002 - the legacy global state is what is reset
     yield
     if torch.distributed.is_available() and torch.distributed.is_initialized():

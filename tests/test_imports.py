@@ -48,7 +48,9 @@ def dotted(path: Path) -> str:
 def test_imports_go_downwards(package):
     files = list((REPOSITORY / package).rglob("*.py"))
     assert files
-    wrong = [f"{dotted(path)} imports {name}" for path in files for name in imports(path) if not allowed(dotted(path), name)]
+    wrong = [
+        f"{dotted(path)} imports {name}" for path in files for name in imports(path) if not allowed(dotted(path), name)
+    ]
     assert not wrong
 
 

@@ -1,7 +1,7 @@
 """Relative and absolute tolerances by dtype: the one table that tests compare numbers with.
 
-Float64 identities of small symmetric eigenproblems hold to about n * 1e-16 * ||L||, hence 1e-12 for n <= 50; whole networks
-multiply that by their Lipschitz constant, hence 1e-10. Float32 is judged relative to the largest entry.
+Float64 identities of small symmetric eigenproblems hold to about n * 1e-16 * ||L||, hence 1e-12 for n <= 50; whole
+networks multiply that by their Lipschitz constant, hence 1e-10. Float32 is judged relative to the largest entry.
 """
 
 from dataclasses import dataclass

@@ -50,6 +50,14 @@ def main(args: list[str] | None = None) -> None:
 def _run_stage(command: str, words: list[str], wants_help: bool) -> None:
     program = f"eigenzoo {command}"
     options, overrides = _parser(program, command).parse_known_args(words)
+    try:
+        # Before anything heavy is imported: a misspelt name is told at once.
+        if options.recipe:
+            catalogue.recipe_path(options.recipe)
+        for preset in options.preset:
+            catalogue.preset_path(preset)
+    except ValueError as error:
+        _fail(program, str(error))
     from trainers import stages
 
     try:
@@ -94,7 +102,7 @@ commands
 options of fit, validate, test and predict
   --recipe NAME       a recipe (below), or a path to a YAML file
   --preset NAME       {", ".join(catalogue.list_presets())}; may be given again, later ones win
-  --checkpoint NAME   a pretrained checkpoint by name, a folder, or hf-hub:owner/name@revision; fit starts from its weights
+  --checkpoint NAME   a checkpoint by name, a folder, or hf-hub:owner/name@revision; fit starts from its weights
   --logger NAME       csv (always), or wandb or tensorboard beside it
   --output DIR        the run folder; by default runs/<recipe>/<number>
   --resume auto|PATH  (fit) continue the newest run, a run folder, or a checkpoint file, to the same bits

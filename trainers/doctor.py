@@ -29,7 +29,8 @@ def report() -> dict[str, str]:
         **{package: _version(package) for package in EXTRAS},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()} ({socket.gethostname()})",
         "threads": f"torch {torch.get_num_threads()}, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', 'unset')}",
-        "devices": ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())) or "CPU only",
+        "devices": ", ".join(torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+        or "CPU only",
         "dtypes": ", ".join(_dtype_support(dtype) for dtype in DTYPES),
         "backends": ", ".join(_backends()) or "none",
         "cache": _cache(),
@@ -73,7 +74,9 @@ def _all_reduce() -> str:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            multiprocessing.spawn(_reduce_for_a_second, args=(f"file://{folder}/store",), nprocs=2)
+            multiprocessing.start_processes(
+                _reduce_for_a_second, args=(f"file://{folder}/store",), nprocs=2, start_method="fork"
+            )
         except Exception as error:  # whatever went wrong is the finding
             return f"FAILED: {str(error).strip().splitlines()[-1]}"
         rounds = int(Path(folder, "rounds").read_text())

@@ -10,6 +10,8 @@ from typing import Literal
 
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
+from trainers.runs import is_rank_zero
+
 LoggerName = Literal["csv", "wandb", "tensorboard"]
 LOGGERS = ("csv", "wandb", "tensorboard")
 PROJECT = "eigenzoo"
@@ -73,11 +75,13 @@ def _wandb(folder: Path, name: str, job_type: str) -> ZooWandbLogger:
     )
 
 
-def _run_id(folder: Path) -> str:
+def _run_id(folder: Path) -> str | None:
     # In a file of our own: wandb offline cannot say which run a folder belongs to.
     path = folder / "wandb_run_id"
     if path.is_file():
         return path.read_text().strip()
+    if not is_rank_zero():
+        return None
     run_id = secrets.token_hex(4)
     folder.mkdir(parents=True, exist_ok=True)
     path.write_text(run_id + "\n")
@@ -86,4 +90,6 @@ def _run_id(folder: Path) -> str:
 
 def _require(package: str, extra: str) -> None:
     if find_spec(package) is None:
-        raise ModuleNotFoundError(f"logger={package!r} needs the optional extra `{extra}`: pip install 'eigenzoo[{extra}]'")
+        raise ModuleNotFoundError(
+            f"logger={package!r} needs the optional extra `{extra}`: pip install 'eigenzoo[{extra}]'"
+        )

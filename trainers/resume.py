@@ -1,7 +1,7 @@
 """Exact resume: a run that is continued from a checkpoint ends with the bits of one that was never interrupted.
 
-Lightning stores weights, optimisers, schedules and progress. What it lacks is added here: the random states of all ranks,
-where the sampler stood, and the update of plateau schedules, which comes after the checkpoint of the epoch.
+Lightning stores weights, optimisers, schedules and progress. What it lacks is added here: the random states of all
+ranks, where the sampler stood, and the update of plateau schedules, which comes after the checkpoint of the epoch.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ KEY = "exact_resume"
 class ExactResume(Callback):
     """Give the datamodule its samplers, and make resuming exact, in the middle of an epoch too.
 
-    Exact on as many processes as before, for modules and data that draw random numbers from the global generators or from
-    generators seeded by (seed, epoch, index). On another number of processes the global batches stay the same, the random
-    states do not.
+    Exact on as many processes as before, for modules and data that draw random numbers from the global generators or
+    from generators seeded by (seed, epoch, index). On another number of processes the global batches stay the same, the
+    random states do not.
     """
 
     def __init__(self) -> None:
@@ -45,8 +45,10 @@ class ExactResume(Callback):
             if trainer.overfit_batches:  # type: ignore[attr-defined]
                 return SequentialSampler(dataset)
             if len(dataset) < trainer.world_size:
-                # Lightning ends an evaluation without a batch before its collectives, and the other ranks would wait forever.
-                raise ValueError(f"a dataset of {len(dataset)} samples cannot be shared by {trainer.world_size} processes; use fewer")
+                # Lightning leaves an evaluation without a batch before its collectives; other ranks would wait forever.
+                raise ValueError(
+                    f"{len(dataset)} samples cannot be shared by {trainer.world_size} processes; use fewer"
+                )
             return ShardedSampler(
                 dataset,
                 batch_size=datamodule.batch_size,
@@ -60,6 +62,11 @@ class ExactResume(Callback):
             )
 
         datamodule.sampler_factory = make_sampler
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Leave the datamodule as it was, for any other trainer."""
+        if hasattr(trainer.datamodule, "sampler_factory"):  # type: ignore[attr-defined]
+            trainer.datamodule.sampler_factory = None  # type: ignore[attr-defined]
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning does not store; runs on every rank."""
@@ -83,8 +90,8 @@ class ExactResume(Callback):
             self._random_state = saved["random_states"][trainer.global_rank]
         else:
             rank_zero_warn(
-                f"the checkpoint was written by {len(saved['random_states'])} processes and is resumed by {trainer.world_size}: "
-                "the batches are the same, random numbers (dropout) are not"
+                f"the checkpoint was written by {len(saved['random_states'])} processes and is resumed by "
+                f"{trainer.world_size}: the batches are the same, random numbers (dropout) are not"
             )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -117,18 +124,18 @@ class ExactResume(Callback):
 
 
 def _position(trainer: Trainer) -> Position:
-    epochs = trainer.fit_loop.epoch_progress.current
-    batches_done = trainer.fit_loop.epoch_loop.batch_progress.current.processed
+    epochs: Any = trainer.fit_loop.epoch_progress.current
+    batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current
     if epochs.started == epochs.processed:
         return Position(epochs.processed)
-    if batches_done >= trainer.num_training_batches:
+    if batches.processed >= trainer.num_training_batches:
         return Position(epochs.processed + 1)
-    return Position(epochs.processed, batches_done)
+    return Position(epochs.processed, batches.processed)
 
 
 def _awaited_by_plateau_schedules(trainer: Trainer) -> dict[str, float]:
-    # Lightning updates these between on_train_epoch_end, where the last checkpoint is written, and the end of the epoch.
-    epochs = trainer.fit_loop.epoch_progress.current
+    # Lightning updates these between on_train_epoch_end, where last.ckpt is written, and the end of the epoch.
+    epochs: Any = trainer.fit_loop.epoch_progress.current
     if epochs.processed == epochs.completed:
         return {}
     return {
@@ -143,12 +150,12 @@ def _awaited_by_plateau_schedules(trainer: Trainer) -> dict[str, float]:
 
 def _random_state(trainer: Trainer) -> dict[str, Any]:
     # Tensors and plain numbers only: the file must load in torch's safe mode.
-    _, keys, *rest = np.random.get_state()  # noqa: NPY002 - the global state is what is saved
+    _, keys, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 - the global state is what is saved
     device = trainer.strategy.root_device
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
-        "numpy": (torch.from_numpy(keys.astype(np.int64)), *rest),
+        "numpy": (torch.from_numpy(np.asarray(keys, dtype=np.int64)), *rest),
         "python": random.getstate(),
     }
 

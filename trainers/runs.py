@@ -21,7 +21,7 @@ def claim_run_folder(output: str | Path | None, name: str, resume: str | Path | 
     """Choose the folder of a run, make it, and find the checkpoint to continue from.
 
     Args:
-        output: the folder; None takes the next number in runs/<name>, or, when resuming, the folder of the run resumed.
+        output: the folder; None takes the next number in runs/<name> or, when resuming, the folder of that run.
         name: a recipe such as "spe/zinc"; "python" for runs without one.
         resume: None starts afresh; "auto" continues the newest run, or starts one if there is none to continue; else the
             path of a run folder or of a checkpoint file.
@@ -36,22 +36,24 @@ def claim_run_folder(output: str | Path | None, name: str, resume: str | Path | 
     """
     root = Path("runs", name)
     checkpoint = _checkpoint(resume, Path(output) if output else root)
-    if output is None and rank_zero_only.rank != 0 and _INHERITED in os.environ:
+    if output is None and not is_rank_zero() and _INHERITED in os.environ:
         folder = Path(os.environ[_INHERITED])
     elif output is None and checkpoint is not None and checkpoint.parent.name == LAST.parent.name:
         folder = checkpoint.parents[1]
     elif output is None:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-            raise ValueError("output=None is not allowed when torchrun or a scheduler starts the processes; give one folder for all")
+            raise ValueError(
+                "output=None is not allowed when torchrun or SLURM starts the processes; give one folder for all"
+            )
         folder = _next_number(root)
     else:
         folder = Path(output)
         holds_a_run = (folder / "logs").exists() or (folder / "checkpoints").exists()
-        if rank_zero_only.rank == 0 and resume is None and holds_a_run:
+        if is_rank_zero() and resume is None and holds_a_run:
             raise ValueError(f"output={str(folder)!r} already holds a run; resume it, or give a new folder")
         folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
-    if rank_zero_only.rank == 0:
+    if is_rank_zero():
         os.environ[_INHERITED] = str(folder)
     return folder, checkpoint
 
@@ -61,8 +63,9 @@ def find_resume(folder: str | Path) -> Path | None:
     folder = Path(folder)
     if (folder / LAST).is_file():
         return folder / LAST
-    runs = sorted((path for path in folder.glob("*") if path.name.isdigit()), key=lambda path: int(path.name), reverse=True)
-    return next((run / LAST for run in runs if (run / LAST).is_file()), None)
+    resumable = (run for run in folder.glob("*") if run.name.isdigit() and (run / LAST).is_file())
+    newest = max(resumable, key=lambda run: int(run.name), default=None)
+    return newest and newest / LAST
 
 
 def _checkpoint(resume: str | Path | None, folder: Path) -> Path | None:
@@ -74,6 +77,11 @@ def _checkpoint(resume: str | Path | None, folder: Path) -> Path | None:
     if checkpoint is None:
         raise FileNotFoundError(f"resume={str(resume)!r} is neither a checkpoint file nor a run folder with {LAST}")
     return checkpoint
+
+
+def is_rank_zero() -> bool:
+    """Tell whether this is the process that writes files; also before a trainer is built."""
+    return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def _next_number(root: Path) -> Path:

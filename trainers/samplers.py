@@ -19,10 +19,10 @@ class Position(NamedTuple):
 class ShardedSampler(DistributedSampler[int]):
     """Each rank's contiguous share of global batches.
 
-    A subclass of torch's DistributedSampler only so that Lightning leaves it in place and calls `set_epoch`; unlike that,
-    it repeats no sample. In training every global batch is whole: the incomplete last one is left out, unless it is the
-    only one, which then has as many samples as divide evenly. In evaluation every sample is seen exactly once over all
-    ranks; the shares of the last batch may differ by one, and a rank may get nothing of it.
+    A subclass of torch's DistributedSampler only so that Lightning leaves it in place and calls `set_epoch`; unlike
+    that, it repeats no sample. In training every global batch is whole: the incomplete last one is left out, unless it
+    is the only one, which then has as many samples as divide evenly. In evaluation every sample is seen exactly once
+    over all ranks; the shares of the last batch may differ by one, and a rank may get nothing of it.
 
     Args:
         dataset: what is sampled; only its length is used.
@@ -52,7 +52,9 @@ class ShardedSampler(DistributedSampler[int]):
         if not 0 <= rank < world_size:
             raise ValueError(f"rank={rank} is not allowed; give 0 <= rank < world_size={world_size}")
         if batch_size < 1 or batch_size % world_size:
-            raise ValueError(f"batch_size={batch_size} is not allowed; give a positive multiple of world_size={world_size}")
+            raise ValueError(
+                f"batch_size={batch_size} is not allowed; give a positive multiple of world_size={world_size}"
+            )
         if seed < 0:
             raise ValueError(f"seed={seed} is not allowed; give an integer >= 0")
         if training and len(dataset) < world_size:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import csv
 import shlex
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 import checkpoints
-import datamodules  # noqa: F401 - jsonargparse imports classes from the recipe's folder, where a relative sys.path finds nothing
+from datamodules.module import ZooDataModule
 from trainers import catalogue
 from trainers.loggers import ZooWandbLogger
 from trainers.runs import BEST
@@ -26,6 +28,8 @@ from trainers.trainer import DEFAULTS, build_trainer
 
 USER_ERRORS = (ArgumentError, ValueError, TypeError, OSError, ModuleNotFoundError, checkpoints.CheckpointError)
 """What preparing a run raises when it is the words that are wrong."""
+
+DEFAULT_SEED = 0
 
 _OF_BUILD_TRAINER = {"default_root_dir": "--output", "logger": "--logger"}
 """Trainer arguments that an option of the command line gives."""
@@ -73,12 +77,15 @@ def execute(command: str, run: Run) -> None:
 def print_fields(options: argparse.Namespace) -> None:
     """Print every field of a recipe's model and data and of the trainer, with types and defaults."""
     recipe = yaml.safe_load(catalogue.recipe_path(options.recipe).read_text())
-    parser = ArgumentParser(prog="eigenzoo", description=f"Fields of {options.recipe}; each can be given as --FIELD VALUE.")
+    description = f"Fields of {options.recipe}; each can be given as --FIELD VALUE."
+    parser = ArgumentParser(usage=argparse.SUPPRESS, description=description)
     for key in ("model", "data"):
         parser.add_class_arguments(_import(recipe[key]["class_path"]), key, fail_untyped=False)
         parser.set_defaults({f"{key}.{name}": value for name, value in recipe[key].get("init_args", {}).items()})
     parser.add_class_arguments(Trainer, "trainer", fail_untyped=False, instantiate=False)
     parser.set_defaults({f"trainer.{name}": value for name, value in (DEFAULTS | recipe.get("trainer", {})).items()})
+    seed = recipe.get("seed_everything", DEFAULT_SEED)
+    parser.add_argument("--seed_everything", type=int, default=seed, help="Seed of the run.")
     parser.print_help()
 
 
@@ -95,7 +102,7 @@ class _CLI(LightningCLI):
             subclass_mode_model=True,
             subclass_mode_data=True,
             trainer_defaults=DEFAULTS,
-            seed_everything_default=0,
+            seed_everything_default=DEFAULT_SEED,
             auto_configure_optimizers=False,
             # It would put the command line's own keys among the hyper-parameters.
             load_from_checkpoint_support=False,
@@ -109,6 +116,12 @@ class _CLI(LightningCLI):
         """Parse the words given, whatever the process was started with."""
         self.config = parser.parse_args(args)
 
+    def instantiate_classes(self) -> None:
+        """Build the objects; Lightning uses a name that newer jsonargparse deprecates."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r"\s*(By default only one Jsonargparse|``instantiate_classes``)")
+            super().instantiate_classes()
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Build the zoo's trainer."""
         arguments = {name: value for name, value in self.config_init["trainer"].items() if value is not None}
@@ -119,18 +132,17 @@ class _CLI(LightningCLI):
             # The rows of the file must come in the order of the inputs.
             arguments |= {"devices": 1, "num_nodes": 1, "strategy": "auto"}
         own = arguments.pop("callbacks", [])
-        trainer = build_trainer(
+        save_config = _SaveConfig(self.parser, self.config, save_to_log_dir=False)
+        return build_trainer(
             logger=self.options.logger,
             output=self.options.output,
             resume=getattr(self.options, "resume", None),
-            callbacks=own if isinstance(own, list) else [own],
+            callbacks=[*(own if isinstance(own, list) else [own]), save_config],
             recipe=self._recipe_name(),
             job_type=self.command,
             command=self.shown,
             **arguments,
         )
-        trainer.callbacks.append(_SaveConfig(self.parser, self.config, save_to_log_dir=False))  # type: ignore[attr-defined]
-        return trainer
 
     def _recipe_name(self) -> str | None:
         recipe = self.options.recipe
@@ -143,7 +155,7 @@ class _SaveConfig(SaveConfigCallback):
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        resolved = self.parser.dump(self.config, skip_none=False)
+        resolved = self.parser.dump(self.config)
         Path(trainer.default_root_dir, "config.yaml").write_text(resolved)
         for logger in trainer.loggers:
             if isinstance(logger, ZooWandbLogger):
@@ -172,22 +184,24 @@ def _fit(run: Run) -> None:
     trainer.ckpt_path = None
     folder = Path(trainer.default_root_dir)
     best = folder / BEST
-    metrics = trainer.test(module, datamodule=datamodule, ckpt_path=best if best.is_file() else None, verbose=False)[0]
-    _print_metrics(metrics)
+    weights = best if best.is_file() else None
+    _print_metrics(trainer.test(module, datamodule=datamodule, ckpt_path=weights, verbose=False))
     exported = folder / "checkpoint"
     _print(f"run: {folder}" + (f"\ncheckpoint: {exported}" if exported.is_dir() else ""))
 
 
 def _validate(run: Run) -> None:
-    _print_metrics(run.trainer.validate(run.module, datamodule=run.datamodule, verbose=False)[0])
+    _print_metrics(run.trainer.validate(run.module, datamodule=run.datamodule, verbose=False))
 
 
 def _test(run: Run) -> None:
-    _print_metrics(run.trainer.test(run.module, datamodule=run.datamodule, verbose=False)[0])
+    _print_metrics(run.trainer.test(run.module, datamodule=run.datamodule, verbose=False))
 
 
 def _predict(run: Run) -> None:
     trainer, module, datamodule = run
+    if not isinstance(datamodule, ZooDataModule):
+        raise TypeError(f"predict needs a datamodule of the zoo, not a {type(datamodule).__name__}")
     predictions = torch.cat(trainer.predict(module, datamodule=datamodule))  # type: ignore[arg-type]
     ids = datamodule.predict_ids or range(len(predictions))
     path = Path(trainer.default_root_dir, "predictions.csv")
@@ -198,10 +212,11 @@ def _predict(run: Run) -> None:
     _print(f"predictions: {path}")
 
 
-def _print_metrics(metrics: dict[str, float]) -> None:
+def _print_metrics(loaders: Sequence[Mapping[str, float]]) -> None:
     table = Table("metric", "value")
-    for name, value in metrics.items():
-        table.add_row(name, f"{value:.6g}")
+    for metrics in loaders:
+        for name, value in metrics.items():
+            table.add_row(name, f"{value:.6g}")
     _print(table)
 
 

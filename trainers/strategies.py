@@ -9,17 +9,20 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
 from torch.nn.parallel import DistributedDataParallel
 
-_SYNC_BUFFERS = next(  # the first is its name since torch 2.14
-    name for name in ("forward_sync_buffers", "broadcast_buffers") if name in signature(DistributedDataParallel).parameters
-)
+# Its name since torch 2.14, or before.
+_NAMES = ("forward_sync_buffers", "broadcast_buffers")
+_SYNC_BUFFERS = next(name for name in _NAMES if name in signature(DistributedDataParallel).parameters)
 
 
 class ZooDDPStrategy(DDPStrategy):
     """Distributed data parallel with the same buffers on all ranks after every training step.
 
-    Torch's wrapper sends rank 0's buffers (the running statistics of batch norm) before each forward pass, which hangs when
-    an unpadded evaluation gives one rank a batch more, and leaves ranks different after the last step. Here they are sent
-    after each training step, so that evaluation, averaged weights and checkpoints mean the same model everywhere.
+    Torch's wrapper sends rank 0's buffers (the running statistics of batch norm) before each forward pass, which hangs
+    when an unpadded evaluation gives one rank a batch more, and leaves ranks different after the last step. Here they
+    are sent after each training step, so that evaluation, averaged weights and checkpoints are of one model.
+
+    Args:
+        **kwargs: those of Lightning's `DDPStrategy`.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -37,4 +40,4 @@ def register() -> None:
     """Make the strategies known to Lightning by name; more calls change nothing."""
     for name, start_method in {"zoo_ddp": "popen", "zoo_ddp_fork": "fork"}.items():
         if name not in StrategyRegistry.available_strategies():
-            StrategyRegistry.register(name, ZooDDPStrategy, description=str(ZooDDPStrategy.__doc__), start_method=start_method)
+            StrategyRegistry.register(name, ZooDDPStrategy, ZooDDPStrategy.__doc__, start_method=start_method)

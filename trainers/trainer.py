@@ -1,4 +1,4 @@
-"""A Lightning trainer with the zoo's samplers, resume, callbacks and loggers: one call, from the command line or a notebook."""
+"""A Lightning trainer with the zoo's samplers, resume, callbacks and loggers, in one call."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def build_trainer(
         preset: one or more names from `trainers.catalogue.list_presets()`; later ones win.
         logger: "csv", or "wandb" or "tensorboard" beside it; None logs nothing.
         output: the run folder; by default the next number in runs/<recipe>.
-        resume: "auto" continues the newest run (or the one in `output`) if there is one; else the path of a run folder or of
-            a checkpoint file. The first `fit` starts from it.
+        resume: "auto" continues the newest run, or the one in `output`, if there is one; else the path of a run folder
+            or of a checkpoint file. The first `fit` starts from it.
         callbacks: more callbacks; one of a default's class replaces the default.
         recipe: what is run, for instance "spe/zinc"; it names the run.
         job_type: "fit", "validate", "test" or "predict": how wandb sorts the run.

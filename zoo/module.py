@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Literal
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MetricCollection
 
-from zoo.registry import get_network
+from zoo.registry import get_network_class
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "linear", "cosine"]
 
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "sgd": torch.optim.SGD,
@@ -29,8 +30,8 @@ SCHEDULES = ("constant", "linear", "cosine")
 class ZooModule(LightningModule):
     """Base of the zoo's LightningModules: a network built by name, trained by gradient descent, judged by metrics.
 
-    Subclasses set `monitor` and `mode`, define `metrics()`, the steps, `pack` and `unpack`. The module is rebuilt exactly
-    by `type(module)(**module.hparams)`.
+    Subclasses set `monitor` and `mode`, define `metrics()`, the steps, `pack` and `unpack`. The module is rebuilt
+    exactly by `type(module)(**module.hparams)`.
 
     Args:
         network: name of a registered network, see `zoo.list_models()`.
@@ -38,14 +39,14 @@ class ZooModule(LightningModule):
         optimizer: "adam", "adamw" or "sgd". Parameters named `*bias` are never decayed.
         lr: peak learning rate, > 0.
         weight_decay: L2 penalty (decoupled for adamw), >= 0.
-        schedule: shape of the learning rate after the warm-up: "constant", or "linear" or "cosine" down to `final_lr` at the
-            last step of the run.
+        schedule: shape of the learning rate after the warm-up: "constant", or "linear" or "cosine" down to `final_lr`
+            at the last step of the run.
         warmup_steps: optimiser steps of linear warm-up, >= 0.
         final_lr: learning rate at the last step, between 0 and `lr`.
 
     Raises:
-        TypeError: an argument holds something else than numbers, strings, booleans, None, lists, tuples and dicts of these (a
-            checkpoint with it could not be loaded in safe mode).
+        TypeError: an argument holds something else than numbers, strings, booleans, None, lists, tuples and dicts of
+            these (a checkpoint with it could not be loaded in safe mode).
         ValueError: an argument is out of its range.
     """
 
@@ -74,7 +75,7 @@ class ZooModule(LightningModule):
         _require(schedule in SCHEDULES, "schedule", schedule, f"one of {', '.join(SCHEDULES)}")
         _require(warmup_steps >= 0, "warmup_steps", warmup_steps, "an integer >= 0")
         _require(0 <= final_lr <= lr, "final_lr", final_lr, f"a number between 0 and lr={lr}")
-        self.network = get_network(network, **(network_kwargs or {}))
+        self.network = _build(network, network_kwargs or {})
         self.val_metrics = self.metrics().clone(prefix="val/")
         self.test_metrics = self.metrics().clone(prefix="test/")
 
@@ -99,8 +100,8 @@ class ZooModule(LightningModule):
         """Return figures of the last test epoch, by name; empty if there is nothing to show."""
         return {}
 
-    # Metrics are computed in the epoch-end hooks, not by logging the objects in the steps: a rank that had no batch in an
-    # unpadded evaluation still has to take part in the reduction.
+    # Metrics are computed in the epoch-end hooks, not by logging the objects in the steps: a rank that had no batch in
+    # an unpadded evaluation still has to take part in the reduction.
     def on_validation_epoch_end(self) -> None:
         """Log the validation metrics, reduced over ranks."""
         self._log_metrics(self.val_metrics)
@@ -116,14 +117,15 @@ class ZooModule(LightningModule):
             # Equal on all ranks already; the mean over ranks only tells Lightning so.
             self.log(name, value, prog_bar=name == self.monitor, sync_dist=True)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return the optimiser, with weight decay on everything but biases, and its step-wise schedule."""
         named = [(name, parameter) for name, parameter in self.named_parameters() if parameter.requires_grad]
         groups = [
-            {"params": [p for name, p in named if not name.endswith("bias")], "weight_decay": self.hparams["weight_decay"]},
+            {"params": [p for name, p in named if not name.endswith("bias")]},
             {"params": [p for name, p in named if name.endswith("bias")], "weight_decay": 0.0},
         ]
-        optimizer = OPTIMIZERS[self.hparams["optimizer"]](groups, lr=self.hparams["lr"])
+        hparams = self.hparams
+        optimizer = OPTIMIZERS[hparams["optimizer"]](groups, lr=hparams["lr"], weight_decay=hparams["weight_decay"])
         scheduler = LambdaLR(optimizer, self._lr_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
@@ -139,6 +141,14 @@ class ZooModule(LightningModule):
         return final + (1 - final) * shape
 
 
+def _build(network: str, kwargs: dict[str, Any]) -> nn.Module:
+    network_class = get_network_class(network)
+    try:
+        return network_class(**kwargs)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"network_kwargs of {network!r}: {error}") from error
+
+
 def _require(condition: bool, name: str, value: object, allowed: str) -> None:
     if not condition:
         raise ValueError(f"{name}={value!r} is not allowed; give {allowed}")
@@ -148,8 +158,8 @@ def _require_plain(name: str, value: object) -> None:
     for path, leaf in _leaves(name, value):
         if leaf is not None and type(leaf) not in (bool, int, float, str):
             raise TypeError(
-                f"{path} is a {type(leaf).__name__}; hyper-parameters must be numbers, strings, booleans, None, or lists, "
-                "tuples and dicts of these"
+                f"{path} is a {type(leaf).__name__}; hyper-parameters must be numbers, strings, booleans, None, "
+                "or lists, tuples and dicts of these"
             )
 
 
@@ -158,7 +168,7 @@ def _leaves(path: str, value: object) -> Iterator[tuple[str, object]]:
         for key, item in value.items():
             yield from _leaves(f"{path}.{key}" if isinstance(key, str) else f"key {key!r} of {path}", item)
     elif type(value) in (list, tuple):
-        for index, item in enumerate(value):  # type: ignore[arg-type, var-annotated]
+        for index, item in enumerate(value):  # type: ignore[arg-type]
             yield from _leaves(f"{path}[{index}]", item)
     else:
         yield path, value

@@ -69,6 +69,17 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(name for name in _networks if fnmatch(name, pattern))
 
 
+def get_network_class(name: str) -> type[nn.Module]:
+    """Return a registered network class.
+
+    Raises:
+        ValueError: no network has the name.
+    """
+    if name not in list_models():
+        raise unknown("network", name, _networks)
+    return _networks[name]
+
+
 def get_network(name: str, **kwargs: Any) -> nn.Module:
     """Build a registered network from its name and plain keyword arguments.
 
@@ -76,9 +87,7 @@ def get_network(name: str, **kwargs: Any) -> nn.Module:
         ValueError: no network has the name.
         TypeError: the network takes no such argument.
     """
-    if name not in list_models():
-        raise unknown("network", name, _networks)
-    return _networks[name](**kwargs)
+    return get_network_class(name)(**kwargs)
 
 
 def get_module_class(method: str) -> type[ZooModule]:

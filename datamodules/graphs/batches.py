@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
@@ -24,8 +25,8 @@ def collate_graphs(graphs: list[Data]) -> Batch:
     columns = {key: [graph[key] for graph in graphs] for key in sorted(graphs[0].keys())}
     nodes, edges = _offsets(columns[keys.X]), _offsets(columns[keys.EDGE_ATTR])
     entries = {key: torch.cat(column, dim=1 if key == keys.EDGE_INDEX else 0) for key, column in columns.items()}
-    entries[keys.EDGE_INDEX] += torch.repeat_interleave(nodes[:-1], edges.diff())
-    entries[keys.BATCH] = torch.repeat_interleave(torch.arange(len(graphs)), nodes.diff())
+    entries[keys.EDGE_INDEX] += _repeated(nodes[:-1], edges.diff())
+    entries[keys.BATCH] = _repeated(torch.arange(len(graphs)), nodes.diff())
     entries[keys.PTR] = nodes
     batch = Batch(**entries)
 
@@ -36,6 +37,11 @@ def collate_graphs(graphs: list[Data]) -> Batch:
     batch._slice_dict = {key: slices.get(key, rows) for key in columns}
     batch._inc_dict = {key: nodes[:-1] if key == keys.EDGE_INDEX else torch.zeros_like(rows[:-1]) for key in columns}
     return batch
+
+
+def _repeated(values: Tensor, times: Tensor) -> Tensor:
+    # Not torch.repeat_interleave: it wakes all threads, which takes ten times as long where the cores are busy.
+    return torch.from_numpy(np.repeat(values.numpy(), times.numpy()))
 
 
 def _offsets(tensors: list[Tensor]) -> Tensor:

@@ -26,6 +26,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch_geometric.data import Data
+from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
+from torch_geometric.data.storage import GlobalStorage
 
 from datamodules.graphs.molecules import molecule_graph
 from datamodules.graphs.tables import Array
@@ -144,7 +146,8 @@ def _read_torch(path: Path, vocabulary: Vocabulary) -> Iterator[tuple[str, Data]
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 _check_bytes(sum(entry.file_size for entry in archive.infolist()))
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]):
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
         graphs = loaded if isinstance(loaded, list) else [loaded]
         entries = [graph.to_dict() if isinstance(graph, Data) else None for graph in graphs]
     except UNREADABLE as error:

@@ -24,9 +24,9 @@ from datamodules.sources import cache_home, generated, require_online, sha256_of
 
 # Symbol, hydrogens and charge of atoms; the order is that of the benchmark.
 ATOM_TYPES = (
-    *("C", "O", "N", "F", "C H1", "S", "Cl", "O -", "N H1 +", "Br", "N H3 +", "N H2 +", "N +", "N -", "S -", "I", "P"),
-    *("O H1 +", "N H1 -", "O +", "S +", "P H1", "P H2", "C H2 -", "P +", "S H1 +", "C H1 -", "P H1 +"),
-)
+    "C", "O", "N", "F", "C H1", "S", "Cl", "O -", "N H1 +", "Br", "N H3 +", "N H2 +", "N +", "N -", "S -", "I", "P",
+    "O H1 +", "N H1 -", "O +", "S +", "P H1", "P H2", "C H2 -", "P +", "S H1 +", "C H1 -", "P H1 +",
+)  # fmt: skip
 BOND_TYPES = ("none", "single", "double", "triple")
 
 PACKAGED = Path(__file__).with_name("zinc_surrogate.npz")

@@ -1,6 +1,6 @@
 """Loaders, tested with the smallest datamodule there is: integers."""
 
-import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +10,6 @@ from datamodules.module import ZooDataModule
 
 
 class Integers(ZooDataModule):
-    target_names = ["value"]
-
     def __init__(self, size: int = 10, batch_size: int = 4, num_workers: int = 0, seed: int = 0, predict_path=None):
         super().__init__(batch_size, num_workers, seed, predict_path)
         self.size = size
@@ -41,7 +39,7 @@ def batches(loader):
 def test_training_is_shuffled_in_whole_batches():
     epoch = batches(ready().train_dataloader())
     assert [len(batch) for batch in epoch] == [4, 4]
-    seen = sum(epoch, [])
+    seen = [sample for batch in epoch for sample in batch]
     assert len(set(seen)) == 8 and set(seen) < set(range(10)) and seen != sorted(seen)
 
 
@@ -97,7 +95,7 @@ def test_batch_size_is_shared_among_processes(monkeypatch):
         patch.setattr(torch.distributed, "is_initialized", lambda: True)
         patch.setattr(torch.distributed, "get_world_size", lambda: 2)
         assert ready().test_dataloader().batch_size == 2
-        with pytest.raises(ValueError, match="batch_size=5 .* multiple of the 2 processes"):
+        with pytest.raises(ValueError, match=r"batch_size=5 .* multiple of the 2 processes"):
             ready(batch_size=5).test_dataloader()
 
 
@@ -132,7 +130,7 @@ def test_hyper_parameters_rebuild_the_datamodule():
         ({"batch_size": True}, TypeError, "batch_size=True is a bool"),
         ({"num_workers": -1}, ValueError, "num_workers=-1 .* >= 0"),
         ({"seed": -1}, ValueError, "seed=-1 .* >= 0"),
-        ({"predict_path": os.path}, TypeError, "predict_path is a module"),
+        ({"predict_path": Path("a.smi")}, TypeError, "predict_path is a PosixPath"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(arguments, error, message):

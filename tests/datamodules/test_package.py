@@ -8,7 +8,9 @@ from datamodules.module import ZooDataModule
 
 
 def test_importing_the_package_loads_no_lightning():
-    code = "import sys, datamodules, datamodules.graphs; datamodules.list_datamodules(); print('lightning' in sys.modules)"
+    code = (
+        "import sys, datamodules, datamodules.graphs; datamodules.list_datamodules(); print('lightning' in sys.modules)"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
 

@@ -1,8 +1,9 @@
-"""SPE in the layout of its published implementation: a loop over graphs, M looped phi, columns padded to the largest graph.
+"""SPE in the layout of its published implementation: a loop over graphs, M looped phi, columns padded to the largest
+graph.
 
-Written from the description of that code, it shares the parameters of our networks: numbers must agree in evaluation mode, and
-the time of a step is what ours is compared with. In training mode batch statistics of rho include padded pairs, as published,
-so there the two differ.
+Written from the description of that code, it shares the parameters of our networks: numbers must agree in evaluation
+mode, and the time of a step is what ours is compared with. In training mode batch statistics of rho include padded
+pairs, as published, so there the two differ.
 """
 
 import copy
@@ -24,14 +25,17 @@ class LoopedMLPPhi(nn.Module):
     def _function(phi, channel):
         modules = []
         for layer, grouped in enumerate(phi.linears):
-            groups, inputs, outputs = grouped.weight.shape
+            inputs, outputs = grouped.weight.shape[1:]
             single = nn.Linear(inputs, outputs, dtype=grouped.weight.dtype)
             single.weight.data.copy_(grouped.weight[channel].T)
             single.bias.data.copy_(grouped.bias[channel, 0])
             modules.append(single)
             if layer < len(phi.linears) - 1:
                 if isinstance(phi.norms[layer], nn.BatchNorm1d):
-                    norm, span = nn.BatchNorm1d(outputs, dtype=grouped.weight.dtype), slice(channel * outputs, (channel + 1) * outputs)
+                    norm, span = (
+                        nn.BatchNorm1d(outputs, dtype=grouped.weight.dtype),
+                        slice(channel * outputs, (channel + 1) * outputs),
+                    )
                     for name, value in norm.state_dict().items():
                         source = phi.norms[layer].state_dict()[name]
                         value.copy_(source[span] if source.ndim else source)
@@ -41,7 +45,7 @@ class LoopedMLPPhi(nn.Module):
 
     def forward(self, eigvals):
         flat = eigvals.reshape(-1, 1)
-        return torch.stack([function(flat).view(eigvals.shape) for function in self.functions], dim=2)
+        return torch.stack([function(flat).view(eigvals.shape) for function in self.functions], dim=-1)
 
 
 def looped_deepsets(phi, eigvals, valid):
@@ -117,4 +121,4 @@ def looped_network(network):
     looped = copy.deepcopy(network)
     looped.spe, pe_width = LoopedSPE(network.spe), network.spe.pe_width
     looped.spe.pe_width = pe_width
-    return looped
+    return looped.train(network.training)

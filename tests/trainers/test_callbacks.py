@@ -92,7 +92,10 @@ def test_ema_bad_decay(decay):
 
 @pytest.mark.parametrize(
     ("poison", "message"),
-    [("loss", r"loss is not finite in epoch 0, step 2"), ("parameter", r"parameter network\.0\.weight is not finite in epoch 0, step 3")],
+    [
+        ("loss", r"loss is not finite in epoch 0, step 2"),
+        ("parameter", r"parameter network\.0\.weight is not finite in epoch 0, step 3"),
+    ],
 )
 def test_nan_guard_names_the_first_bad_tensor(poison, message, tmp_path):
     with pytest.raises(NonFiniteError, match=message):
@@ -124,7 +127,9 @@ def test_throughput_and_gradient_norms_are_logged(tmp_path):
     assert min(values["throughput/peak_memory_gb"]) > 0.01
     total, parts = values["gradient_norm/total"], [values[f"gradient_norm/{child}"] for child in ("0", "3")]
     assert len(total) == 12
-    assert total == pytest.approx([sum(norm**2 for norm in norms) ** 0.5 for norms in zip(*parts, strict=True)], rel=1e-5)
+    assert total == pytest.approx(
+        [sum(norm**2 for norm in norms) ** 0.5 for norms in zip(*parts, strict=True)], rel=1e-5
+    )
 
 
 def test_throughput_counts_samples_of_all_batches_and_not_validation(tmp_path, monkeypatch):
@@ -193,10 +198,12 @@ def spe_run(folder, **arguments):
     from zoo.spe import SPEModule
 
     kwargs = {"num_atom_types": 1, "num_bond_types": 1, "num_eigs": 30, "width": 8, "num_layers": 1}
-    module = SPEModule(["3-cycle", "4-cycle", "5-cycle", "6-cycle"], network_kwargs={**kwargs, "phi_width": 4, "rho_width": 4})
+    module = SPEModule(
+        ["3-cycle", "4-cycle", "5-cycle", "6-cycle"], network_kwargs={**kwargs, "phi_width": 4, "rho_width": 4}
+    )
     limits = {"limit_train_batches": 2, "limit_val_batches": 1, "limit_test_batches": 1}
     trainer = build(folder, recipe="spe/counting", command="eigenzoo fit", **limits, **arguments)
-    return trainer, module, SubstructureCounting(batch_size=8, num_eigs=30)
+    return trainer, module, SubstructureCounting(num_train=16, num_val=8, num_test=8, batch_size=8)
 
 
 def test_export_is_the_best_weights_with_the_metrics_of_their_test(tmp_path):

@@ -37,7 +37,8 @@ def run(folder, preset, batch_norm=False, **data):
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    module, datamodule = ToyModule(batch_norm=batch_norm), ToyData(**data)
+    # After a fork the parent takes over the weights; in single precision it would round them.
+    module, datamodule = ToyModule(batch_norm=batch_norm).double(), ToyData(**data)
     trainer.fit(module, datamodule)
     trainer.test(module, datamodule, verbose=False)
     return {path.name.removeprefix("results-"): torch.load(path) for path in folder.glob("results-*")}
@@ -51,7 +52,9 @@ def test_two_processes_equal_one(data, tmp_path):
             torch.testing.assert_close(two[f"fit-{rank}"]["state"][name], value, **CLOSE)
     for stage, metric in {"fit": "val/loss", "test": "test/loss"}.items():
         for rank in (0, 1):
-            assert two[f"{stage}-{rank}"]["metrics"][metric] == pytest.approx(one[f"{stage}-0"]["metrics"][metric], rel=CLOSE["rtol"])
+            assert two[f"{stage}-{rank}"]["metrics"][metric] == pytest.approx(
+                one[f"{stage}-0"]["metrics"][metric], rel=CLOSE["rtol"]
+            )
 
 
 @pytest.mark.parametrize("length", [2, 3, 13, 26])
@@ -77,12 +80,15 @@ def test_buffers_are_the_same_on_all_ranks(tmp_path):
 def test_negative_control_lightning_alone_pads_the_evaluation(tmp_path):
     seed_everything(3, verbose=False)
     trainer = build_trainer(
-        preset="ddp_sim", logger=None, output=tmp_path, callbacks=WriteResults(tmp_path / "results"), enable_progress_bar=False
+        preset="ddp_sim",
+        logger=None,
+        output=tmp_path,
+        callbacks=WriteResults(tmp_path / "results"),
+        enable_progress_bar=False,
     )
     trainer.callbacks = [callback for callback in trainer.callbacks if type(callback).__name__ != "ExactResume"]
     trainer._accelerator_connector.use_distributed_sampler = True
     data = ToyData(length=5)
-    data.sampler_factory = lambda dataset, training: None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*replicates some samples.*")
         trainer.test(ToyModule(), data, verbose=False)

@@ -1,7 +1,11 @@
 import json
+import struct
+import subprocess
 import sys
+import time
 
 import pytest
+import torch
 from lightning.pytorch import Callback, seed_everything
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
@@ -19,7 +23,10 @@ def test_csv_segments_of_a_resumed_run_stay_side_by_side(tmp_path):
         trainer = build_trainer(output=tmp_path, resume="auto", max_epochs=epochs, **QUIET)
         trainer.fit(ToyModule(), ToyData())
     first, second = (sorted(tmp_path.glob("logs/*/metrics.csv"))[i].read_text() for i in (0, 1))
-    steps = [[int(row.split(",")[first.split(",").index("step")]) for row in text.splitlines()[1:]] for text in (first, second)]
+    steps = [
+        [int(row.split(",")[first.split(",").index("step")]) for row in text.splitlines()[1:]]
+        for text in (first, second)
+    ]
     assert max(steps[0]) == 6
     assert min(steps[1]) == 6
 
@@ -42,7 +49,9 @@ def test_tensorboard_gets_metrics_and_figures(tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    trainer = build_trainer(output=tmp_path, logger="tensorboard", callbacks=Figures(tmp_path, 1), max_epochs=1, **QUIET)
+    trainer = build_trainer(
+        output=tmp_path, logger="tensorboard", callbacks=Figures(tmp_path, 1), max_epochs=1, **QUIET
+    )
     assert isinstance(trainer.loggers[1], TensorBoardLogger)
     trainer.fit(ToyModule(), ToyData())
     events = EventAccumulator(str(tmp_path / "tensorboard"))
@@ -63,18 +72,30 @@ def offline(monkeypatch):
     wandb.teardown()
 
 
+def records(data):
+    """Read LevelDB's log format: blocks of 32 KiB with pieces of records, each after a checksum, length and kind."""
+    block, header, record = 32768, struct.Struct("<IHB"), b""
+    position = header.size  # of the file's own header
+    while position + header.size <= len(data):
+        if block - position % block < header.size:
+            position += block - position % block
+            continue
+        _, length, kind = header.unpack_from(data, position)
+        record += data[position + header.size : position + header.size + length]
+        position += header.size + length
+        if kind in (1, 4):  # whole, or the last piece
+            yield record
+            record = b""
+
+
 def read_back(folder):
     """Return history, configuration, exit code, run ids and artifacts of the offline runs in a folder, oldest first."""
     from wandb.proto.wandb_internal_pb2 import Record
-    from wandb.sdk.internal.datastore import DataStore
 
     found = {"history": [], "config": {}, "exit_codes": [], "ids": [], "artifacts": [], "runs": []}
     for path in sorted(folder.glob("wandb/offline-run-*/*.wandb")):
-        store = DataStore()
-        store.open_for_scan(str(path))
-        while data := store.scan_data():
-            record = Record()
-            record.ParseFromString(data)
+        for data in records(path.read_bytes()):
+            record = Record.FromString(data)
             kind = record.WhichOneof("record_type")
             if kind == "run":
                 found["ids"].append(record.run.run_id)
@@ -84,7 +105,9 @@ def read_back(folder):
                 items = record.history.item
                 found["history"].append({(i.key or ".".join(i.nested_key)): json.loads(i.value_json) for i in items})
             elif kind == "config":
-                found["config"] |= {(i.key or ".".join(i.nested_key)): json.loads(i.value_json) for i in record.config.update}
+                found["config"] |= {
+                    (i.key or ".".join(i.nested_key)): json.loads(i.value_json) for i in record.config.update
+                }
             elif kind == "exit":
                 found["exit_codes"].append(record.exit.exit_code)
             elif kind == "request" and record.request.WhichOneof("request_type") == "log_artifact":
@@ -101,7 +124,12 @@ def test_wandb_offline_run_holds_everything(tmp_path, offline):
     trainer.loggers[1].finish()
     found = read_back(tmp_path)
     (run,) = found["runs"]
-    assert (run.project, run.run_group, run.job_type, run.display_name) == ("eigenzoo", "counting", "fit", "spe-counting-s3")
+    assert (run.project, run.run_group, run.job_type, run.display_name) == (
+        "eigenzoo",
+        "counting",
+        "fit",
+        "spe-counting-s3",
+    )
     logged = {key for row in found["history"] for key in row}
     assert {"train/loss", "val/mae", "test/mae", "gradient_norm/total", "throughput/samples_per_second"} <= logged
     assert any(key.startswith("test/predictions") for key in logged), "the figure"
@@ -133,6 +161,7 @@ def test_wandb_run_that_fails_is_closed_as_failed_and_continued_under_its_id(exc
     with pytest.raises((SystemExit, RuntimeError)):
         trainer.fit(ToyModule(), ToyData())
     assert offline.run is None, "the run is closed"
+    time.sleep(1.1)  # wandb names the folders of offline runs by the second
     trainer = build_trainer(output=tmp_path, logger="wandb", resume="auto", max_epochs=2, **QUIET)
     trainer.fit(ToyModule(), ToyData())
     trainer.loggers[1].finish()
@@ -140,16 +169,13 @@ def test_wandb_run_that_fails_is_closed_as_failed_and_continued_under_its_id(exc
     assert found["exit_codes"] == [1, 0]
     assert len(found["ids"]) == 2
     assert len(set(found["ids"])) == 1
-    import torch
-
     last = torch.load(tmp_path / "checkpoints/last.ckpt")
     assert last["exact_resume"]["loggers"]["ZooWandbLogger"] == found["ids"][0]
 
 
 def test_wandb_is_imported_only_when_used(tmp_path):
-    import subprocess
-
-    code = f"from trainers import build_trainer; build_trainer(output={str(tmp_path)!r}); import sys; print('wandb' in sys.modules)"
+    build = f"from trainers import build_trainer; build_trainer(output={str(tmp_path)!r})"
+    code = f"{build}; import sys; print('wandb' in sys.modules)"
     run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip().splitlines()[-1] == "False"
 

@@ -51,7 +51,9 @@ def fit(folder, *, ema=False, kill_after=None, signal_after=None, resume=None, d
     callbacks = [WriteState(folder / "state.pt"), *([EMA(0.9)] if ema else [])]
     callbacks += [] if kill_after is None else [KillAfter(kill_after)]
     callbacks += [] if signal_after is None else [signal_after]
-    trainer = build_trainer(output=folder, resume=resume, callbacks=callbacks, **{**QUIET, "preset": "cpu", **arguments})
+    trainer = build_trainer(
+        output=folder, resume=resume, callbacks=callbacks, **{**QUIET, "preset": "cpu", **arguments}
+    )
     toy = ToyModule(**{"dropout": 0.5, **(module or {})})
     trainer.fit(toy, ToyData(**(data or {})))
     return torch.load(folder / "state.pt")
@@ -74,8 +76,16 @@ CASES = {
     "mid-epoch, averaged": {"kill_after": STEPS + 4, "every_n_train_steps": 1, "ema": True},
     "epoch end, averaged": {"kill_after": 2 * STEPS, "ema": True},
     "epoch end, plateau schedule": {"kill_after": 2 * STEPS, "module": {"schedule": "plateau"}},
-    "mid-epoch, plateau schedule": {"kill_after": 2 * STEPS + 1, "every_n_train_steps": 1, "module": {"schedule": "plateau"}},
-    "mid-epoch, validation twice an epoch": {"kill_after": STEPS + 4, "every_n_train_steps": 1, "val_check_interval": 0.5},
+    "mid-epoch, plateau schedule": {
+        "kill_after": 2 * STEPS + 1,
+        "every_n_train_steps": 1,
+        "module": {"schedule": "plateau"},
+    },
+    "mid-epoch, validation twice an epoch": {
+        "kill_after": STEPS + 4,
+        "every_n_train_steps": 1,
+        "val_check_interval": 0.5,
+    },
     "accumulated gradients": {"kill_after": STEPS // 2 + 1, "every_n_train_steps": 1, "accumulate_grad_batches": 2},
     "no validation": {"kill_after": STEPS + 4, "every_n_train_steps": 1, "limit_val_batches": 0},
     "no validation, epoch end": {"kill_after": STEPS, "limit_val_batches": 0},

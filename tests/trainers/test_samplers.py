@@ -1,3 +1,5 @@
+from itertools import chain
+
 import pytest
 
 from trainers.samplers import Position, ShardedSampler
@@ -13,7 +15,7 @@ def batches(length, batch_size, rank=0, world_size=1, **arguments):
 def global_batches(length, batch_size, world_size, epoch=0, **arguments):
     start = Position(epoch)
     ranks = [batches(length, batch_size, rank, world_size, start=start, **arguments) for rank in range(world_size)]
-    return [sum(parts, []) for parts in zip(*ranks, strict=True)]
+    return [list(chain(*parts)) for parts in zip(*ranks, strict=True)]
 
 
 @pytest.mark.parametrize("length", [24, 26, 31])
@@ -24,7 +26,7 @@ def test_the_same_global_batches_on_any_number_of_processes(length, world_size, 
     alone = global_batches(length, 12, 1, **arguments)
     assert global_batches(length, 12, world_size, **arguments) == alone
     assert [len(batch) for batch in alone] == [12] * (length // 12)
-    assert len(set(sum(alone, []))) == 12 * (length // 12)
+    assert len(set(chain(*alone))) == 12 * (length // 12)
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 11, 12, 13, 25])
@@ -56,7 +58,14 @@ def test_order_is_a_pure_function_of_seed_and_epoch():
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_resumed_epoch_skips_what_is_done_and_no_other_does(rank):
-    arguments = {"dataset": range(24), "batch_size": 4, "rank": rank, "world_size": 2, "training": True, "shuffle": True}
+    arguments = {
+        "dataset": range(24),
+        "batch_size": 4,
+        "rank": rank,
+        "world_size": 2,
+        "training": True,
+        "shuffle": True,
+    }
     whole = ShardedSampler(**arguments)
     resumed = ShardedSampler(**arguments, start=Position(2, 3))
     assert len(resumed) == len(whole) == 12

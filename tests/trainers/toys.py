@@ -41,7 +41,7 @@ class ToyModule(LightningModule):
 
     def validation_step(self, batch, batch_idx):
         self.evaluated += batch[2].tolist()
-        self.sums += torch.tensor([float(self.loss(batch)) * len(batch[0]), len(batch[0])])
+        self.sums += torch.tensor([float(self.loss(batch)) * len(batch[0]), len(batch[0])], dtype=torch.float64)
 
     test_step = validation_step
 
@@ -90,7 +90,7 @@ class ToyData(LightningDataModule):
         return DataLoader(
             self.dataset,
             batch_size=self.batch_size // world_size,
-            sampler=self.sampler_factory(self.dataset, training),
+            sampler=self.sampler_factory(self.dataset, training) if self.sampler_factory else None,
             drop_last=training and self.length >= self.batch_size,
             num_workers=self.num_workers,
             generator=torch.Generator().manual_seed(0),

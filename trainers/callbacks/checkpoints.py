@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +35,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 class Checkpoints(ModelCheckpoint):
     """Keep the best weights by the module's `monitor`, and the state to continue from.
 
-    last.ckpt is written at the end of every epoch, every n training steps if asked, and on SIGTERM or SIGUSR1, after which
-    the run stops. It is never written between the last batch of an epoch and its validation, where a resumed run would skip
-    the validation, nor between two batches whose gradients are accumulated.
+    last.ckpt is written at the end of every epoch, every n training steps if asked, and on SIGTERM or SIGUSR1, after
+    which the run stops. It is never written between a batch and the validation that follows it, which a resumed run
+    would skip, nor between two batches whose gradients are accumulated.
 
     Args:
         folder: the run folder.
@@ -60,7 +61,9 @@ class Checkpoints(ModelCheckpoint):
         """Monitor what the module says; modules that say nothing keep the newest weights as the best."""
         self.monitor = getattr(pl_module, "monitor", None)
         self.mode = getattr(pl_module, "mode", "min")
-        super().setup(trainer, pl_module, stage)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+            super().setup(trainer, pl_module, stage)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen to the signals; Lightning puts the former handlers back when the run is over."""

@@ -31,7 +31,7 @@ class EMA(WeightAveraging):
         super().__init__(avg_fn=self._average)
 
     def _average(self, average: Tensor, current: Tensor, num_averaged: Tensor) -> Tensor:
-        # Counters and indices cannot be averaged, and lerp leaves equal values as they are, bit for bit: constants among
+        # Counters and indices cannot be averaged. lerp leaves equal values as they are, bit for bit: constants among
         # the buffers must not drift.
         return torch.lerp(average, current, 1 - self.decay) if average.is_floating_point() else current
 

@@ -68,7 +68,9 @@ class ExportCheckpoint(Callback):
                 _log_artifact(logger, self.folder, metrics)
 
     def _exports(self, trainer: Trainer, pl_module: LightningModule) -> bool:
-        belongs_to_zoo = isinstance(pl_module, ZooModule) and type(pl_module).__module__ == f"zoo.{pl_module.method}.module"
+        belongs_to_zoo = (
+            isinstance(pl_module, ZooModule) and type(pl_module).__module__ == f"zoo.{pl_module.method}.module"
+        )
         return trainer.is_global_zero and not trainer.fast_dev_run and belongs_to_zoo  # type: ignore[attr-defined]
 
     def _best(self, module: LightningModule) -> tuple[LightningModule, dict[str, float]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+from matplotlib.figure import Figure
 
 
 class Figures(Callback):
@@ -38,12 +39,12 @@ class Figures(Callback):
         if trainer.fast_dev_run or not hasattr(pl_module, "figures"):  # type: ignore[attr-defined]
             return
         # On every rank, for the figures may gather what all ranks have seen.
-        figures = pl_module.figures()
+        figures: dict[str, Figure] = pl_module.figures()  # type: ignore[operator]
         if not trainer.is_global_zero:
             return
         for name, figure in figures.items():
             self.folder.mkdir(parents=True, exist_ok=True)
-            figure.savefig(self.folder / f"{stage}_{name}.png", dpi=150, bbox_inches="tight")
+            figure.savefig(self.folder / f"{stage}_{name}.png", dpi=150)
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     logger.log_image(f"{stage}/{name}", [figure])

@@ -14,8 +14,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 class Throughput(Callback):
     """Log, per epoch, training samples per second over all ranks and the peak memory so far of rank 0.
 
-    Names: `throughput/samples_per_second` (without validation), `throughput/peak_memory_gb` (of the process) and, on a GPU,
-    `throughput/peak_gpu_memory_gb` (of the allocator).
+    Names: `throughput/samples_per_second` (without validation), `throughput/peak_memory_gb` (of the process) and, on a
+    GPU, `throughput/peak_gpu_memory_gb` (of the allocator).
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -46,7 +46,7 @@ class Throughput(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log the epoch."""
         seconds = self._seconds + time.perf_counter() - self._resumed_at
-        loader = trainer.train_dataloader
+        loader: Any = trainer.train_dataloader
         samples = self._batches * trainer.world_size * -(-len(loader.sampler) // len(loader))
         values = {"throughput/samples_per_second": samples / seconds, "throughput/peak_memory_gb": _peak_memory()}
         if pl_module.device.type == "cuda":

@@ -2,8 +2,9 @@
 
     W_l = V diag(phi_l(Lambda)) V^T,   l = 1..M          PE = rho(W_1, .., W_M)
 
-Lambda, V are the smallest d Laplacian eigenpairs. W does not depend on the signs of eigenvectors nor on the basis of a repeated
-eigenspace, and, phi being continuous, it changes little when the graph does: eigenspaces are partitioned softly.
+Lambda, V are the smallest d Laplacian eigenpairs. W does not depend on the signs of eigenvectors nor on the basis of a
+repeated eigenspace, and, phi being continuous, it changes little when the graph does: eigenspaces are partitioned
+softly.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def pair_tensor(z: Tensor, eigvecs: Tensor, pairs: NodePairs) -> Tensor:
     products, rows = [], []
     for size in pairs.sizes.unique().tolist():  # one batched product per distinct size: no padding to the largest graph
         graphs = (pairs.sizes == size).nonzero().squeeze(1)
-        v = eigvecs[pairs.ptr[graphs, None] + torch.arange(size, device=graphs.device)]  # (graphs of this size, size, d)
+        nodes = pairs.ptr[graphs, None] + torch.arange(size, device=graphs.device)
+        v = eigvecs[nodes]  # (graphs of this size, size, d)
         v = v[:, :, : min(size, v.size(2))]
         columns = v[:, pairs.start : pairs.stop]
         outer = (v[:, :, None] * columns[:, None]).flatten(1, 2)  # (graphs, pairs of one graph, d)
@@ -69,9 +71,9 @@ class SPE(nn.Module):
         rho_batch_norm: batch normalisation between the layers of rho = "gin".
         rho_dropout: dropout probability in rho.
         random_epsilon: start eps of rho = "gin" from N(0, 1) as published, instead of 0.
-        column_chunk: columns k encoded at a time, so that memory grows with n * column_chunk instead of n^2; activations are
-            recomputed in the backward pass. All at once if None. Training in chunks has no batch statistics over all pairs:
-            it needs rho_norm "layer" or "none" and no rho_batch_norm.
+        column_chunk: columns k encoded at a time, so that memory grows with n * column_chunk instead of n^2;
+            activations are recomputed in the backward pass. All at once if None. Training in chunks has no batch
+            statistics over all pairs: it needs rho_norm "layer" or "none" and no rho_batch_norm.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -106,14 +108,16 @@ class SPE(nn.Module):
         require_probability(rho_dropout=rho_dropout)
         require_positive(phi_channels=phi_channels, phi_layers=phi_layers, phi_width=phi_width, phi_heads=phi_heads)
         require_positive(rho_layers=rho_layers, rho_width=rho_width)
-        require_positive(**{name: value for name, value in {"num_eigs": num_eigs, "column_chunk": column_chunk}.items() if value is not None})
-        if num_eigs is None and pe_width is None:
+        for name, value in (("num_eigs", num_eigs), ("pe_width", pe_width), ("column_chunk", column_chunk)):
+            if value is not None:
+                require_positive(**{name: value})
+        width = num_eigs if pe_width is None else pe_width
+        if width is None:
             raise ValueError("pe_width=None is not allowed with num_eigs=None; give the width of the encoding")
         if phi == "transformer" and phi_width % phi_heads:
             raise ValueError(f"phi_heads={phi_heads!r} is not allowed; it must divide phi_width={phi_width}")
         self.num_eigs = num_eigs
-        self.pe_width = num_eigs if pe_width is None else pe_width
-        require_positive(pe_width=self.pe_width)
+        self.pe_width = width
         self.column_chunk = column_chunk
         self.phi_channels = phi_channels
         self.phi = make_phi(
@@ -121,7 +125,14 @@ class SPE(nn.Module):
         )
         if rho == "gin":
             self.rho: nn.Module = GINRho(
-                phi_channels, rho_width, self.pe_width, rho_layers, rho_norm, rho_batch_norm, rho_dropout, random_epsilon
+                phi_channels,
+                rho_width,
+                self.pe_width,
+                rho_layers,
+                rho_norm,
+                rho_batch_norm,
+                rho_dropout,
+                random_epsilon,
             )
         else:
             self.rho = MLPRho(phi_channels, rho_width, self.pe_width, rho_layers, rho_norm, rho_dropout)
@@ -130,15 +141,18 @@ class SPE(nn.Module):
         """Return Z = phi(Lambda) (B, d, M) and V (N, d) of a batch, in the dtype of the parameters.
 
         Raises:
-            ValueError: the batch has no spectrum, or one with fewer pairs than `num_eigs` while its graphs have more nodes.
+            ValueError: the batch has no spectrum, or one of fewer pairs than `num_eigs` and the nodes of a graph.
         """
         for key in ("eigvals", "eigvecs", "num_eigs"):
             if key not in batch:
-                raise ValueError(f"the batch has no {key!r}; attach it with zoo.spectral.transforms.AddLaplacianSpectrum")
+                raise ValueError(
+                    f"the batch has no {key!r}; attach it with zoo.spectral.transforms.AddLaplacianSpectrum"
+                )
         width = batch.eigvals.size(1)
         if self.num_eigs is not None and width < self.num_eigs and int(graph_pointer(batch).diff().max()) > width:
             raise ValueError(
-                f"num_eigs={self.num_eigs} but the batch holds {width} eigenpairs per graph; use AddLaplacianSpectrum(k={self.num_eigs})"
+                f"num_eigs={self.num_eigs} but the batch holds {width} eigenpairs per graph; "
+                f"use AddLaplacianSpectrum(k={self.num_eigs})"
             )
         dtype = next((parameter.dtype for parameter in self.parameters()), batch.eigvecs.dtype)
         eigvals, eigvecs = (batch[key][:, : self.num_eigs].to(dtype) for key in ("eigvals", "eigvecs"))
@@ -147,10 +161,10 @@ class SPE(nn.Module):
             return self.phi(eigvals, valid), eigvecs
 
     def forward(self, batch: Data) -> Tensor:
-        """Return the encodings PE (N, p) of the nodes of a batch with `eigvals`, `eigvecs`, `num_eigs` and `edge_index`.
+        """Return the encodings PE (N, p) of a batch with `eigvals`, `eigvecs`, `num_eigs` and `edge_index`.
 
         Raises:
-            ValueError: no or too narrow spectrum, see `spectrum`; directed edges; training in chunks with batch statistics.
+            ValueError: see `spectrum`; directed edges; training in chunks with batch statistics.
         """
         z, eigvecs = self.spectrum(batch)
         ptr = graph_pointer(batch)
@@ -163,13 +177,14 @@ class SPE(nn.Module):
             return encode(z, 0, None)
         if self.training and any(isinstance(module, BatchNorm1d) for module in self.rho.modules()):
             raise ValueError(
-                f"column_chunk={self.column_chunk} is not allowed in training with batch normalisation in rho, whose statistics "
-                "would be those of a chunk; use rho_norm='layer' or 'none' and rho_batch_norm=False, or column_chunk=None"
+                f"column_chunk={self.column_chunk} is not allowed in training with batch normalisation in rho, whose "
+                "statistics would be those of a chunk; use rho_norm='layer' or 'none' and rho_batch_norm=False, or "
+                "column_chunk=None"
             )
-        starts = range(0, int(ptr.diff().max()), self.column_chunk)
-        return torch.stack(
-            [checkpoint(encode, z, start, start + self.column_chunk, use_reentrant=False) for start in starts]
-        ).sum(0)
+        pe = eigvecs.new_zeros(len(eigvecs), self.pe_width)
+        for start in range(0, int(ptr.diff().max()), self.column_chunk):
+            pe = pe + checkpoint(encode, z, start, start + self.column_chunk, use_reentrant=False)
+        return pe
 
 
 def graph_pointer(batch: Data) -> Tensor:

@@ -16,9 +16,11 @@ from zoo.spe.normalization import NORMS
 
 
 class GINELayer(nn.Module):
-    """Message passing with bonds: h_i <- MLP((1 + eps) h_i + sum_{j in N(i)} ReLU(h_j + e_ij)), e_ij from a table of bond types."""
+    """Message passing with bonds, h_i <- MLP((1 + eps) h_i + sum_{j in N(i)} ReLU(h_j + e_ij)), e a table of bonds."""
 
-    def __init__(self, width: int, num_bond_types: int, norm: str, dropout: float, random_epsilon: bool, mlp_layers: int = 3) -> None:
+    def __init__(
+        self, width: int, num_bond_types: int, norm: str, dropout: float, random_epsilon: bool, mlp_layers: int = 3
+    ) -> None:
         super().__init__()
         self.bonds = nn.Embedding(num_bond_types, width)
         self.epsilon = nn.Parameter(torch.randn(()) if random_epsilon else torch.zeros(()))
@@ -47,12 +49,12 @@ class SPEGINE(nn.Module):
         h <- MLP((1 + eps) h + sum_j ReLU(h_j + e_ij)) + h       num_layers times
         y = MLP(pool(h))
 
-    Takes a torch_geometric batch with x (N,), edge_index (2, E), edge_attr (E,), eigvals (B, d), eigvecs (N, d) and num_eigs (B,),
-    see `AddLaplacianSpectrum`; returns (B, num_targets). It cannot be exported by torch.export: indices of pairs of nodes are
-    computed from the sizes of the graphs.
+    Takes a torch_geometric batch with x (N,), edge_index (2, E), edge_attr (E,), eigvals (B, d), eigvecs (N, d) and
+    num_eigs (B,), see `AddLaplacianSpectrum`; returns (B, num_targets). It cannot be exported by torch.export: indices
+    of pairs of nodes are computed from the sizes of the graphs.
 
-    With the defaults and `random_epsilon=True` it is the published network of 651,495 parameters, less the 26,661 of a perceptron
-    that the published rho holds but never uses.
+    With the defaults and `random_epsilon=True` it is the published network of 651,495 parameters, less the 26,661 of a
+    perceptron that the published rho holds but never uses.
 
     Args:
         num_atom_types: number of node types in `x`.
@@ -61,8 +63,8 @@ class SPEGINE(nn.Module):
         width: width D of the node features.
         num_layers: number of GINE layers.
         pe: "spe", or "none" for the same network without positional encodings.
-        inject: where encodings enter: "input", as in the published results, or "every_layer", as in the last published code, where
-            each layer works on h + MLP(PE) in addition.
+        inject: where encodings enter: "input", as in the published results, or "every_layer", as in the last published
+            code, where each layer works on h + MLP(PE) in addition.
         aggregate: how they enter at the input: "add" is h + Linear(PE), "concat" is Linear([h, Linear(PE)]).
         pool: "mean" or "add" over the nodes of a graph.
         residual: add the input of each layer to its output.

@@ -11,7 +11,7 @@ from zoo.spe.normalization import make_norm
 
 
 class MLP(nn.Sequential):
-    """Linear -> norm -> ReLU -> dropout, repeated, then Linear -> dropout, over rows (R, in_features) -> (R, out_features).
+    """Linear -> norm -> ReLU -> dropout, repeated, then Linear -> dropout: (R, in_features) -> (R, out_features).
 
     Args:
         in_features: width of the input.
@@ -23,7 +23,13 @@ class MLP(nn.Sequential):
     """
 
     def __init__(
-        self, in_features: int, width: int, out_features: int, layers: int = 3, norm: str = "batch", dropout: float = 0.0
+        self,
+        in_features: int,
+        width: int,
+        out_features: int,
+        layers: int = 3,
+        norm: str = "batch",
+        dropout: float = 0.0,
     ) -> None:
         widths = [in_features, *[width] * (layers - 1), out_features]
         modules: list[nn.Module] = []

@@ -33,7 +33,9 @@ class TargetErrors(MeanAbsoluteError):
         errors = super().compute().reshape(-1)
         if len(self.target_names) == 1:
             return {"mae": errors[0]}
-        return {"mae": errors.mean()} | {f"mae_{name}": error for name, error in zip(self.target_names, errors, strict=True)}
+        return {"mae": errors.mean()} | {
+            f"mae_{name}": error for name, error in zip(self.target_names, errors, strict=True)
+        }
 
 
 class SPEModule(ZooModule):
@@ -57,6 +59,9 @@ class SPEModule(ZooModule):
         ValueError: `target_names` is empty or repeats a name; or see `ZooModule` and the network.
         TypeError: see `ZooModule` and the network.
     """
+
+    target_mean: Tensor
+    target_std: Tensor
 
     monitor: ClassVar[str] = "val/mae"
     mode: ClassVar[Literal["min", "max"]] = "min"
@@ -106,7 +111,9 @@ class SPEModule(ZooModule):
             return
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         if list(datamodule.target_names) != self.target_names:
-            raise ValueError(f"target_names={self.target_names!r} but the data has {list(datamodule.target_names)!r}; give the same")
+            raise ValueError(
+                f"target_names={self.target_names!r} but the data has {list(datamodule.target_names)!r}; give the same"
+            )
         mean, std = datamodule.target_statistics()
         self.target_mean.copy_(torch.as_tensor(mean))
         self.target_std.copy_(torch.as_tensor(std))
@@ -122,7 +129,9 @@ class SPEModule(ZooModule):
     def training_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
         """Return the L1 loss of a batch."""
         loss = torch.nn.functional.l1_loss(*self._errors(batch))
-        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True, batch_size=batch.num_graphs)
+        self.log(
+            "train/loss", loss, on_step=False, on_epoch=True, prog_bar=True, sync_dist=True, batch_size=batch.num_graphs
+        )
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int = 0) -> None:

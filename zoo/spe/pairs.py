@@ -1,21 +1,24 @@
 """All pairs (i, k) of nodes of the same graph, for a batch of graphs, without padding: the layout of W and of rho.
 
-A pair tensor is a matrix (P, C) with one row per pair. The rows of a node i are contiguous, ordered by k; nodes are in the
-order of the batch. With n_b nodes in graph b, P = sum_b n_b^2, about half of what padding to the largest graph takes.
+A pair tensor is a matrix (P, C) with one row per pair. The rows of a node i are contiguous, ordered by k; nodes are in
+the order of the batch. With n_b nodes in graph b, P = sum_b n_b^2, about half of what padding to the largest graph
+takes.
 
     row of (i, k) = first_row[i] + k - start,     k in [start, stop) counted inside the graph of i
 
-Columns k do not interact in rho, so a layout may be restricted to a range of columns: large graphs are encoded chunk by chunk.
+Columns k do not interact in rho, so a layout may be restricted to a range of them: large graphs are encoded in chunks.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 
 def gather_sum(x: Tensor, index: Tensor, offsets: Tensor) -> Tensor:
-    """Sum runs of gathered rows, Y_r = sum_t X[index[t]] over offsets[r] <= t < offsets[r + 1], without storing X[index]."""
+    """Sum runs of rows, Y_r = sum_t X[index[t]] over offsets[r] <= t < offsets[r + 1], without storing X[index]."""
     return torch.nn.functional.embedding_bag(index, x, offsets, mode="sum")
 
 
@@ -26,12 +29,14 @@ class NeighborSum(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, scale: Tensor, index: Tensor, offsets: Tensor) -> Tensor:  # noqa: ANN001, D102
+    def forward(ctx: Any, x: Tensor, scale: Tensor, index: Tensor, offsets: Tensor) -> Tensor:
+        """Return Y."""
         ctx.save_for_backward(x, scale, index, offsets)
         return gather_sum(x, index, offsets).addcmul_(x, scale.to(x.dtype))
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:  # noqa: ANN001, D102
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        """Return the gradients of X and scale."""
         x, scale, index, offsets = ctx.saved_tensors
         gradient = gradient.contiguous()
         scale_gradient = torch.dot(gradient.flatten(), x.flatten()).to(scale.dtype)
@@ -42,12 +47,14 @@ class ColumnSum(torch.autograd.Function):
     """Sum contiguous runs of rows; `run` is the run of each row, `first` the first row of each run."""
 
     @staticmethod
-    def forward(ctx, x: Tensor, first: Tensor, run: Tensor) -> Tensor:  # noqa: ANN001, D102
+    def forward(ctx: Any, x: Tensor, first: Tensor, run: Tensor) -> Tensor:
+        """Return one row per run."""
         ctx.save_for_backward(run)
         return gather_sum(x, torch.arange(len(x), device=x.device), first)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN001, D102
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient of the rows."""
         (run,) = ctx.saved_tensors
         return gradient[run], None, None
 
@@ -87,12 +94,12 @@ class NodePairs:
 
     @property
     def column(self) -> Tensor:
-        """k of each pair (i, k), counted inside its graph: (P,)."""
+        """The k of each pair (i, k), counted inside its graph: (P,)."""
         return torch.arange(self.num_pairs, device=self.ptr.device) - self.first_row[self.node] + self.start
 
     @property
     def partner(self) -> Tensor:
-        """k of each pair (i, k), as a node of the batch: (P,)."""
+        """The k of each pair (i, k), as a node of the batch: (P,)."""
         return self.ptr[self.graph[self.node]] + self.column
 
     def row_of(self, i: Tensor, k: Tensor) -> Tensor:
@@ -109,7 +116,9 @@ class NodePairs:
         source, target = self.edge_index
         num_nodes = len(self.graph)
         if not torch.equal((source * num_nodes + target).sort().values, (target * num_nodes + source).sort().values):
-            raise ValueError("edge_index is directed; SPE needs each edge in both directions: torch_geometric.utils.to_undirected")
+            raise ValueError(
+                "edge_index is directed; SPE needs each edge in both directions: torch_geometric.utils.to_undirected"
+            )
         source = source[target.argsort(stable=True)]
         degree = target.bincount(minlength=num_nodes)
         self.row_degree = degree[self.node]

@@ -1,8 +1,8 @@
-"""phi: learnable functions of the spectrum, equivariant to permutations of the eigenvalues (called psi in the paper's code).
+"""phi: learnable functions of the spectrum, equivariant to permutations of eigenvalues (psi in the paper's code).
 
-Every phi maps eigenvalues Lambda (B, d), of which `valid` (B, d) are no padding, to Z (B, d, M), Z_{b,j,l} = phi_l(Lambda_b)_j.
-The M functions have separate weights and are evaluated together, by matrix products batched over l. What they do (SPE, Huang et
-al., arXiv 2310.02579, section 3; the first three as in its code):
+Every phi maps eigenvalues Lambda (B, d), of which `valid` (B, d) are no padding, to Z (B, d, M),
+Z_{b,j,l} = phi_l(Lambda_b)_j. The M functions have separate weights and are evaluated together, by matrix products
+batched over l. What they do (SPE, Huang et al., arXiv 2310.02579, section 3; the first three as in its code):
 
     mlp               phi_l(Lambda)_j = MLP_l(Lambda_j)
     deepsets          layers of  W x_j + b + U sum_j' x_j',  the sum over all d entries, padding included
@@ -10,7 +10,7 @@ al., arXiv 2310.02579, section 3; the first three as in its code):
     transformer       pre-norm self-attention blocks over the valid eigenvalues
     constant          phi = 1: W = V V^T, positional encodings that ignore the eigenvalues
     heat              phi_l(Lambda)_j = exp(-t_l Lambda_j) with learnable times t_l > 0: heat kernels
-    polynomial        phi_l(Lambda)_j = sum_m c_lm (1 - Lambda_j)^m, m < M, starting from phi_l = (1 - Lambda)^l: random walks
+    polynomial        phi_l(Lambda)_j = sum_m c_lm (1 - Lambda_j)^m, m < M, at first (1 - Lambda_j)^l: random walks
 
 "deepsets" is defined by the published code and depends on how far the spectrum is padded; all others do not.
 """
@@ -83,8 +83,9 @@ class MLPPhi(nn.Module):
 class DeepSetsPhi(nn.Module):
     """M deep sets, x_j <- act(W x_j + b + U sum_j' x_j').
 
-    The published code applies the activation after the last layer as well. With ReLU a random initialisation then often gives
-    phi that are zero everywhere and stay so; `final_activation=False` avoids it, and W is no longer positive semi-definite.
+    The published code applies the activation after the last layer as well. With ReLU a random initialisation then often
+    gives phi that are zero everywhere and stay so; `final_activation=False` avoids it, and W is no longer positive
+    semi-definite.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class DeepSetsPhi(nn.Module):
 
 
 class TransformerPhi(nn.Module):
-    """M small pre-norm transformers over the valid eigenvalues: `layers` blocks of self-attention and feed-forward network."""
+    """M small pre-norm transformers over the valid eigenvalues: blocks of self-attention and feed-forward network."""
 
     def __init__(self, channels: int, layers: int, width: int, heads: int) -> None:
         super().__init__()
@@ -175,7 +176,7 @@ class HeatPhi(nn.Module):
 
 
 class PolynomialPhi(nn.Module):
-    """phi_l = sum_m c_lm (1 - Lambda)^m, m < M; starts as the l-step random walk, up to the scaling by degrees (GRIT's RRWP)."""
+    """phi_l = sum_m c_lm (1 - Lambda)^m, m < M; at first the l-step random walk, GRIT's RRWP up to degrees."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,12 +1,12 @@
-"""rho: node encodings from the pair tensor W, equivariant to permutations of the nodes (called phi in the paper's code).
+"""rho: node encodings from the pair tensor W, equivariant to permutations of nodes (phi in the paper's code).
 
 Both variants map rows W_ik (P, M) to PE (N, p) and treat the columns k alike and separately before they sum over k:
 
     gin   T layers  X <- MLP((1 + eps) X + sum_{j in N(i)} X_j)  along i,  then  PE_i = sum_k X_ik
     mlp   PE_i = sum_k MLP(W_ik)
 
-Column k of gin is a message passing network on the graph with node k marked by real numbers. Norms take their statistics over
-the pairs of the batch, which hold no padding.
+Column k of gin is a message passing network on the graph with node k marked by real numbers. Norms take their
+statistics over the pairs of the batch, which hold no padding.
 """
 
 from __future__ import annotations
@@ -68,8 +68,9 @@ class GINRho(nn.Module):
     def _forward_joined(self, w: Tensor, pairs: NodePairs) -> Tensor:
         """Return the same with a third fewer matrix products over all pairs.
 
-        Between the last linear map of a layer, X = H C + c, and the first of the next, A, there are only sums over rows:
-        S X A^T + a = (S H) (A C)^T + (S 1) (A c)^T + a, S = 1 + eps + adjacency. The last one commutes with the sum over k.
+        Between the last linear map of a layer, X = H C^T + 1 c^T, and the first of the next, A and a, lie only sums
+        over rows, S = 1 + eps + adjacency:  S X A^T + 1 a^T = (S H) (A C)^T + (S 1) (A c)^T + 1 a^T.  The very last
+        linear map commutes with the sum over k.
         """
         mlps = cast("list[MLP]", list(self.mlps))
         h = mlps[0].first(pairs.sum_neighbors(w, 1 + self.epsilon[0]))
@@ -87,7 +88,13 @@ class MLPRho(nn.Module):
     """A perceptron on every entry of W, without message passing."""
 
     def __init__(
-        self, in_features: int, width: int, out_features: int, layers: int = 3, norm: str = "layer", dropout: float = 0.0
+        self,
+        in_features: int,
+        width: int,
+        out_features: int,
+        layers: int = 3,
+        norm: str = "layer",
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.mlp = MLP(in_features, width, out_features, layers, norm, dropout)

@@ -1,8 +1,8 @@
 """A graph transformer whose absolute and relative positional encodings both come from SPE's pair tensor W.
 
-Node i starts from rho(W)_i and W_ii; attention between i and j is biased by W_ij. This network is not in the SPE paper, which
-motivates graph transformers but tests GINE; its frame is GraphGPS's (Rampasek et al., arXiv 2205.12454), its use of pair features
-GRIT's (Ma et al., arXiv 2305.17589), whose random walk probabilities are the case phi = (1 - Lambda)^l of W.
+Node i starts from rho(W)_i and W_ii; attention between i and j is biased by W_ij. This network is not in the SPE paper,
+which motivates graph transformers but tests GINE; its frame is GraphGPS's (Rampasek et al., arXiv 2205.12454), its use
+of pair features GRIT's (Ma et al., arXiv 2305.17589), whose random walks are the case phi_l = (1 - Lambda)^l of W.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class PaddedGraphs:
 class PairAttention(nn.Module):
     """Multi-head self-attention biased, and optionally modulated, by pair features.
 
-        s_ij = q_i . k_j / sqrt(D / heads) + U e_ij        h_i <- O sum_j softmax_j(s_ij) (v_j [+ R e_ij])       per head
+        s_ij = q_i . k_j / sqrt(D / heads) + U e_ij        h_i <- O sum_j softmax_j(s_ij) (v_j [+ R e_ij])
 
     Args:
         width: width D of nodes.
@@ -74,7 +74,9 @@ class PairAttention(nn.Module):
         attention_dropout: probability that an attention weight is dropped.
     """
 
-    def __init__(self, width: int, pair_width: int, heads: int, value_modulation: bool, attention_dropout: float) -> None:
+    def __init__(
+        self, width: int, pair_width: int, heads: int, value_modulation: bool, attention_dropout: float
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.attention_dropout = attention_dropout
@@ -146,7 +148,9 @@ class TransformerBlock(nn.Module):
         self.pair_update = PairUpdate(width, pair_width) if pair_update else None
         self.has_local = local
 
-    def forward(self, h: Tensor, e: Tensor, batch: Data, pairs: NodePairs, padded: PaddedGraphs) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, h: Tensor, e: Tensor, batch: Data, pairs: NodePairs, padded: PaddedGraphs
+    ) -> tuple[Tensor, Tensor]:
         """Return updated node features (N, D) and pair features (P, pair_width)."""
         if self.has_local:
             h = h + self.local(self.local_norm(h), batch.edge_index, batch.edge_attr)
@@ -164,8 +168,8 @@ class SPETransformer(nn.Module):
         num_layers blocks of [GINE on bonds], attention biased by e, feed-forward network, [update of e]
         y = MLP(pool(norm(h))),  widths D -> D/2 -> D/4 -> num_targets
 
-    Takes the same batch as `SPEGINE` and returns (B, num_targets). It cannot be exported by torch.export: indices of pairs of
-    nodes are computed from the sizes of the graphs.
+    Takes the same batch as `SPEGINE` and returns (B, num_targets). It cannot be exported by torch.export: indices of
+    pairs of nodes are computed from the sizes of the graphs.
 
     Args:
         num_atom_types: number of node types in `x`.
@@ -188,7 +192,7 @@ class SPETransformer(nn.Module):
         **spe: further arguments of `zoo.spe.encoding.SPE`.
 
     Raises:
-        ValueError: an argument is out of its range; or phi makes LayerNorm(W_ij) vanish (a single or a constant channel).
+        ValueError: an argument is out of its range, or phi has one channel or constant ones: LayerNorm(W_ij) vanishes.
         TypeError: unknown argument.
     """
 
@@ -222,7 +226,9 @@ class SPETransformer(nn.Module):
         require_choice("norm", norm, NORMS)
         require_probability(dropout=dropout, attention_dropout=attention_dropout)
         if spe.get("column_chunk") is not None:
-            raise ValueError(f"column_chunk={spe['column_chunk']!r} is not allowed; attention needs all pairs at once: give None")
+            raise ValueError(
+                f"column_chunk={spe['column_chunk']!r} is not allowed; attention needs all pairs at once: give None"
+            )
         self.pool = pool
         self.spe = SPE(rho_layers=rho_layers, rho_width=rho_width, random_epsilon=random_epsilon, **spe)
         channels = self.spe.phi_channels
@@ -233,7 +239,9 @@ class SPETransformer(nn.Module):
         self.bonds = nn.Embedding(num_bond_types + 1, pair_width)  # the last row is "no bond"
         self.embed_pe = nn.Linear(self.spe.pe_width, width)
         self.embed_return = nn.Linear(channels, width)
-        self.embed_pair = nn.Sequential(nn.LayerNorm(channels), MLP(channels, pair_width, pair_width, layers=2, norm="none"))
+        self.embed_pair = nn.Sequential(
+            nn.LayerNorm(channels), MLP(channels, pair_width, pair_width, layers=2, norm="none")
+        )
         self.blocks = nn.ModuleList(
             TransformerBlock(
                 width,
@@ -252,7 +260,11 @@ class SPETransformer(nn.Module):
         )
         self.norm = make_norm(norm, width)
         self.readout = nn.Sequential(
-            nn.Linear(width, width // 2), nn.ReLU(), nn.Linear(width // 2, width // 4), nn.ReLU(), nn.Linear(width // 4, num_targets)
+            nn.Linear(width, width // 2),
+            nn.ReLU(),
+            nn.Linear(width // 2, width // 4),
+            nn.ReLU(),
+            nn.Linear(width // 4, num_targets),
         )
 
     def forward(self, batch: Data) -> Tensor:

@@ -1,1 +1,1 @@
-"""Numerics that several methods share: graph Laplacians, their spectra, and the transform that attaches them to graphs."""
+"""Numerics that several methods share: graph Laplacians and the transform that attaches their spectra to graphs."""

@@ -1,12 +1,12 @@
 """Graph Laplacians and their spectra, in float64 and reproducible.
 
-With A the symmetric weight matrix without its diagonal, D = diag(A 1), and D^-1 := 0, D^-1/2 := 0 where the degree is 0:
+With A the symmetric weight matrix without its diagonal, D = diag(A 1), D^-1 := 0 and D^-1/2 := 0 where a degree is 0:
 
     "sym"   I - D^-1/2 A D^-1/2        "rw"   I - D^-1 A        None   D - A
 
-These are torch_geometric's `get_laplacian` conventions: an isolated node has L_ii = 1 under "sym" and "rw", 0 under None.
-The eigenvectors of "sym" and None are orthonormal; those of "rw" are D^-1/2 times those of "sym" (D^-1/2 := 1 at isolated
-nodes), hence orthonormal in the inner product of the degrees.
+These are torch_geometric's `get_laplacian` conventions: an isolated node has L_ii = 1 under "sym" and "rw", 0 under
+None. The eigenvectors of "sym" and None are orthonormal; those of "rw" are D^-1/2 times those of "sym" (D^-1/2 := 1 at
+isolated nodes), hence orthonormal in the inner product of the degrees.
 """
 
 from __future__ import annotations
@@ -54,17 +54,21 @@ def adjacency(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = N
         ValueError: the edges are not symmetric, leave the range of nodes, or a weight is negative or not finite.
     """
     if edge_index.numel() and not 0 <= int(edge_index.min()) <= int(edge_index.max()) < num_nodes:
-        raise ValueError(f"edge_index holds nodes {int(edge_index.min())}..{int(edge_index.max())}; allowed: 0..{num_nodes - 1}")
+        raise ValueError(
+            f"edge_index holds nodes {int(edge_index.min())}..{int(edge_index.max())}; allowed: 0..{num_nodes - 1}"
+        )
     row, column = edge_index.cpu().numpy()
     weight = np.ones(row.size) if edge_weight is None else edge_weight.detach().cpu().double().numpy().reshape(-1)
     if weight.size != row.size or not np.isfinite(weight).all() or (weight < 0).any():
-        raise ValueError(f"edge_weight must hold {row.size} finite numbers >= 0, one per edge; got {weight.size} values, {weight}")
+        raise ValueError(
+            f"edge_weight must hold {row.size} finite numbers >= 0, one per edge; got {weight.size} values, {weight}"
+        )
     keep = row != column
     matrix = scipy.sparse.coo_matrix((weight[keep], (row[keep], column[keep])), shape=(num_nodes, num_nodes)).tocsr()
     if abs(matrix - matrix.T).max() > 1e-12 * max(1.0, weight.max(initial=0.0)):
         raise ValueError(
-            "edge_index is directed (some edge lacks its reverse, or has another weight); the Laplacian needs an undirected "
-            "graph: symmetrise it first, for instance with torch_geometric.utils.to_undirected"
+            "edge_index is directed (some edge lacks its reverse, or has another weight); the Laplacian needs an "
+            "undirected graph: symmetrise it first, for instance with torch_geometric.utils.to_undirected"
         )
     return matrix
 
@@ -89,7 +93,7 @@ def laplacian(weights: scipy.sparse.csr_matrix, normalization: Normalization = "
 
 
 def fix_signs(eigvecs: Tensor) -> Tensor:
-    """Flip eigenvectors (..., n, k), held in columns, so that the first entry of (nearly) largest magnitude is positive."""
+    """Flip eigenvectors, columns of (..., n, k), so that the first entry of nearly largest magnitude is positive."""
     magnitude = eigvecs.abs()
     # Entries equal in exact arithmetic differ in the last bits: all within 1e-6 of the largest count as largest.
     leading = (magnitude >= (1 - 1e-6) * magnitude.amax(dim=-2, keepdim=True)).int().argmax(dim=-2, keepdim=True)
@@ -122,9 +126,9 @@ def smallest_eigenpairs(matrix: scipy.sparse.csr_matrix, k: int) -> tuple[Tensor
 
 
 def all_eigenpairs(matrices: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Return all eigenpairs of a stack of dense symmetric matrices (..., n, n): values (..., n) ascending, vectors (..., n, n)."""
-    # NumPy copies each matrix into a buffer of its own. The last bits of torch.linalg.eigh depend on where in memory the
-    # matrix lies, hence on how graphs were grouped.
+    """Return eigenvalues (..., n), ascending, and eigenvectors (..., n, n) of dense symmetric matrices (..., n, n)."""
+    # NumPy copies each matrix into a buffer of its own. The last bits of torch.linalg.eigh depend on where in memory
+    # the matrix lies, hence on how graphs were grouped.
     values, vectors = np.linalg.eigh(matrices)
     return torch.from_numpy(values), fix_signs(torch.from_numpy(vectors))
 
@@ -163,8 +167,8 @@ def spectra(
         normalization: which Laplacian, see the top of this file.
 
     Returns:
-        Per graph eigenvalues (m,) and eigenvectors (n, m), float64, with m >= min(n, k): all n pairs where the dense solver was
-        used, otherwise as many as it takes to end outside a repeated eigenvalue.
+        Per graph eigenvalues (m,) and eigenvectors (n, m), float64, with m >= min(n, k): all n pairs where the dense
+        solver was used, otherwise as many as it takes to end outside a repeated eigenvalue.
     """
     check_normalization(normalization)
     n = weights[0].shape[0]
@@ -176,15 +180,18 @@ def spectra(
         pairs = list(zip(values, vectors, strict=True))
     if normalization == "rw":
         roots = [_inverse_root(np.asarray(w.sum(axis=1)).ravel(), at_isolated=1.0) for w in weights]
-        pairs = [(values, fix_signs(torch.from_numpy(root)[:, None] * v)) for (values, v), root in zip(pairs, roots, strict=True)]
+        pairs = [
+            (values, fix_signs(torch.from_numpy(root)[:, None] * v))
+            for (values, v), root in zip(pairs, roots, strict=True)
+        ]
     return pairs
 
 
 def _complete_smallest(matrix: scipy.sparse.csr_matrix, k: int) -> tuple[Tensor, Tensor]:
     """Return the k smallest pairs and the rest of the eigenspace that the k-th belongs to, or all pairs.
 
-    Lanczos iterations can miss copies of a repeated eigenvalue. The result is therefore certified by counting; where it fails,
-    the dense solver takes over.
+    Lanczos iterations can miss copies of a repeated eigenvalue. The result is therefore certified by counting; where it
+    fails, the dense solver takes over.
     """
     n, wanted = matrix.shape[0], k + 1
     while use_sparse_solver(n, wanted):

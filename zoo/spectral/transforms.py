@@ -17,12 +17,12 @@ from zoo.spectral.laplacian import Normalization, adjacency, check_normalization
 class AddLaplacianSpectrum(BaseTransform):
     """Add the smallest Laplacian eigenpairs of a graph, the eigenvalue 0 included. The same graph gives the same bits.
 
-    Adds `eigvals` (1, k) ascending, `eigvecs` (n, k) in columns, both zero-padded where n < k, and `num_eigs` (1,) int64, the
-    number of valid pairs, min(n, k). Batches of torch_geometric then hold (B, k), (N, k) and (B,); where widths differ
-    (`k=None` or `complete_eigenspace=True`), pass the graphs through `pad_spectra` before batching them.
+    Adds `eigvals` (1, k) ascending, `eigvecs` (n, k) in columns, both zero-padded where n < k, and `num_eigs` (1,)
+    int64, the number of valid pairs, min(n, k). Batches of torch_geometric then hold (B, k), (N, k) and (B,); where
+    widths differ (`k=None` or `complete_eigenspace=True`), pass the graphs through `pad_spectra` before batching them.
 
-    Any function of eigenvectors that is to be well defined must use whole eigenspaces. A k that cuts a repeated eigenvalue is
-    therefore reported by a warning, and avoided by `complete_eigenspace`.
+    Any function of eigenvectors that is to be well defined must use whole eigenspaces. A k that cuts a repeated
+    eigenvalue is therefore reported by a warning, and avoided by `complete_eigenspace`.
 
     Args:
         k: number of pairs; None for all n of each graph.
@@ -31,7 +31,8 @@ class AddLaplacianSpectrum(BaseTransform):
         complete_eigenspace: round k up, per graph, to the end of a repeated eigenvalue at the cut.
 
     Raises:
-        ValueError: k < 1, unknown normalization, or dtype is not a floating dtype. When called: the graph is directed or empty.
+        ValueError: k < 1, unknown normalization, or dtype is not a floating dtype. When called: the graph is directed
+        or empty.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class AddLaplacianSpectrum(BaseTransform):
         self.complete_eigenspace = complete_eigenspace
 
     def forward(self, data: Data) -> Data:
-        """Add the spectrum to one graph, in place on the given object (calling the transform works on a shallow copy)."""
+        """Add the spectrum to the given object itself; calling the transform works on a shallow copy."""
         (data,) = self._attach([data])
         return data
 
@@ -80,13 +81,14 @@ class AddLaplacianSpectrum(BaseTransform):
                 data.num_eigs = torch.tensor([kept])
         if cuts:
             warnings.warn(
-                f"k={self.k} cuts a repeated eigenspace in {cuts} of {len(graphs)} graph(s): what is computed from the kept part "
-                "depends on the choice of basis; use complete_eigenspace=True or another k",
+                f"k={self.k} cuts a repeated eigenspace in {cuts} of {len(graphs)} graph(s): what is computed from the "
+                "kept part depends on the choice of basis; use complete_eigenspace=True or another k",
                 stacklevel=3,
             )
         return graphs
 
     def __repr__(self) -> str:
+        """Return the call that builds the transform."""
         return (
             f"{type(self).__name__}(k={self.k}, normalization={self.normalization!r}, dtype={self.dtype}, "
             f"complete_eigenspace={self.complete_eigenspace})"

@@ -50,7 +50,15 @@ def bipartite(left, right):
 def rook():
     """The 4 x 4 rook's graph: strongly regular (16, 6, 2, 2)."""
     cells = [(a, b) for a in range(4) for b in range(4)]
-    return graph([(i, j) for i, p in enumerate(cells) for j, q in enumerate(cells) if i < j and (p[0] == q[0]) != (p[1] == q[1])], 16)
+    return graph(
+        [
+            (i, j)
+            for i, p in enumerate(cells)
+            for j, q in enumerate(cells)
+            if i < j and (p[0] == q[0]) != (p[1] == q[1])
+        ],
+        16,
+    )
 
 
 def shrikhande():
@@ -120,7 +128,10 @@ def molecules(count, offset=0):
     atoms, bonds = (np.concatenate([[0], np.cumsum(file[key].astype(int))]) for key in ("num_atoms", "num_bonds"))
     graphs = []
     for i in file["official_test_index"][offset : offset + count]:
-        u, v, kind = (torch.from_numpy(file[key][bonds[i] : bonds[i + 1]].astype(int)) for key in ("bond_u", "bond_v", "bond_type"))
+        u, v, kind = (
+            torch.from_numpy(file[key][bonds[i] : bonds[i + 1]].astype(int))
+            for key in ("bond_u", "bond_v", "bond_type")
+        )
         graphs.append(
             Data(
                 x=torch.from_numpy(file["atom_type"][atoms[i] : atoms[i + 1]].astype(int)),
@@ -141,6 +152,8 @@ def rotate_eigenspaces(batch, seed, gap=1e-8):
         values, nodes = batch.eigvals[number, :count], slice(batch.ptr[number], batch.ptr[number + 1])
         ends = [*(i + 1 for i in range(count - 1) if values[i + 1] - values[i] >= gap), count]
         for begin, end in zip([0, *ends], ends, strict=False):
-            rotation = torch.linalg.qr(torch.randn(end - begin, end - begin, generator=generator, dtype=torch.float64)).Q
+            rotation = torch.linalg.qr(
+                torch.randn(end - begin, end - begin, generator=generator, dtype=torch.float64)
+            ).Q
             rotated.eigvecs[nodes, begin:end] = batch.eigvecs[nodes, begin:end] @ rotation
     return rotated

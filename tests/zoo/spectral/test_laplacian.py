@@ -24,7 +24,9 @@ def dense_laplacian(data, normalization, edge_weight=None):
 @pytest.mark.parametrize("normalization", ["sym", "rw", None])
 @pytest.mark.parametrize("data", [cycle(7), star(4), random_graph(12, 3, 0), union(path(4), graph([], 2))])
 def test_laplacian_is_torch_geometrics(data, normalization):
-    index, weight = get_laplacian(data.edge_index, normalization=normalization, dtype=torch.float64, num_nodes=data.num_nodes)
+    index, weight = get_laplacian(
+        data.edge_index, normalization=normalization, dtype=torch.float64, num_nodes=data.num_nodes
+    )
     expected = to_dense_adj(index, edge_attr=weight, max_num_nodes=data.num_nodes)[0]
     torch.testing.assert_close(dense_laplacian(data, normalization), expected, **EXACT)
 
@@ -68,7 +70,9 @@ def test_eigenpairs_solve_the_eigenproblem(normalization):
     ((eigvals, eigvecs),) = spectra([weights], None, normalization)
     matrix = torch.from_numpy(laplacian(weights, normalization).toarray())
     torch.testing.assert_close(matrix @ eigvecs, eigvecs * eigvals, **EXACT)
-    degree = torch.tensor(weights.sum(axis=1)).clamp(min=1).squeeze() if normalization == "rw" else torch.ones(12).double()
+    degree = (
+        torch.tensor(weights.sum(axis=1)).clamp(min=1).squeeze() if normalization == "rw" else torch.ones(12).double()
+    )
     torch.testing.assert_close(eigvecs.T @ (degree[:, None] * eigvecs), torch.eye(12).double(), **EXACT)
 
 

@@ -68,7 +68,9 @@ def test_cut_through_an_eigenspace_warns_and_can_be_avoided():
         AddLaplacianSpectrum(3).transform_many(graphs)
     with pytest.warns(UserWarning, match="k=3 cuts"):
         AddLaplacianSpectrum(3)(star(5))
-    complete_spaces = AddLaplacianSpectrum(3, complete_eigenspace=True).transform_many(graphs)  # warnings are errors here
+    complete_spaces = AddLaplacianSpectrum(3, complete_eigenspace=True).transform_many(
+        graphs
+    )  # warnings are errors here
     assert [int(data.num_eigs) for data in complete_spaces] == [5, 5, 3]
     assert Batch.from_data_list(pad_spectra(complete_spaces)).eigvals.shape == (3, 5)
 
@@ -82,7 +84,9 @@ def test_no_warning_where_nothing_is_cut(data):
 def test_edge_weights_are_used():
     data = path(3)
     data.edge_weight = torch.tensor([2.0, 1.0, 2.0, 1.0])
-    assert not torch.allclose(AddLaplacianSpectrum(3, None)(data).eigvals, AddLaplacianSpectrum(3, None)(path(3)).eigvals)
+    assert not torch.allclose(
+        AddLaplacianSpectrum(3, None)(data).eigvals, AddLaplacianSpectrum(3, None)(path(3)).eigvals
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,130 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch_geometric.data import Batch
+
+from tests.paths import REPOSITORY
+from tests.reference.spe_loop import looped_network
+from tests.tolerances import tolerance
+from tests.zoo.spe.graphs import batch_of, cycle, molecules, path, random_graph
+from tests.zoo.spe.test_properties import settled
+from zoo.spe import SPE, SPEGINE
+from zoo.spectral.transforms import AddLaplacianSpectrum
+
+CLOSE = tolerance(torch.float64)
+SMALL = {"phi_channels": 4, "phi_width": 8, "rho_layers": 2, "rho_width": 8, "num_eigs": 10}
+GRAPHS = [random_graph(n, 3, n) for n in (9, 5, 12, 9, 20)]
+
+
+@pytest.mark.parametrize("inject", ["input", "every_layer"])
+def test_equals_the_published_layout(inject):
+    network = settled(SPEGINE(width=16, num_layers=2, inject=inject, random_epsilon=True, **{**SMALL, "num_eigs": 37}))
+    batch = batch_of(*molecules(32), k=37)
+    torch.testing.assert_close(network(batch), looped_network(network)(batch), **CLOSE)
+
+
+@pytest.mark.parametrize("column_chunk", [1, 4, 7, 20, 100])
+@pytest.mark.parametrize("rho", ["gin", "mlp"])
+def test_chunks_change_nothing(column_chunk, rho):
+    arguments = {**SMALL, "rho": rho, "rho_norm": "layer"}
+    whole = SPE(**arguments).double()
+    chunked = SPE(**arguments, column_chunk=column_chunk).double()
+    chunked.load_state_dict(whole.state_dict())
+    batch = batch_of(*GRAPHS, k=10)
+    torch.testing.assert_close(chunked(batch), whole(batch), **CLOSE)
+    gradients = [torch.autograd.grad(spe(batch).square().sum(), spe.parameters()) for spe in (whole, chunked)]
+    for expected, actual in zip(*gradients, strict=True):
+        torch.testing.assert_close(actual, expected, **CLOSE)
+
+
+def test_chunks_with_batch_statistics_only_in_evaluation():
+    batch = batch_of(*GRAPHS, k=10)
+    chunked = settled(SPE(**SMALL, column_chunk=4))
+    whole = SPE(**SMALL).double().eval()
+    whole.load_state_dict(chunked.state_dict())
+    torch.testing.assert_close(chunked(batch), whole(batch), **CLOSE)
+    with pytest.raises(ValueError, match=r"column_chunk=4.*rho_norm='layer'"):
+        chunked.train()(batch)
+    with pytest.raises(ValueError, match="column_chunk=4"):
+        SPE(**SMALL, rho_norm="none", rho_batch_norm=True, column_chunk=4).double()(batch)
+
+
+LARGE = """
+import resource, torch
+from tests.zoo.spe.graphs import random_graph
+from zoo.spe import SPE
+from zoo.spectral.transforms import AddLaplacianSpectrum
+data = AddLaplacianSpectrum(32)(random_graph(2000, 4, 0))
+spe = SPE(num_eigs=32, phi_channels=2, rho_layers=2, rho_width=8, rho_norm="none", column_chunk=64)
+spe(data).square().mean().backward()
+assert all(parameter.grad is not None for parameter in spe.parameters())
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+"""
+
+
+@pytest.mark.slow
+def test_large_graph_in_little_memory():
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", LARGE], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    assert float(run.stdout) < 1.6  # GiB, 0.7 of them for importing torch; all pairs at once take 2.6
+
+
+def test_number_of_eigenpairs():
+    spe = settled(SPE(**SMALL))
+    wide = batch_of(*GRAPHS, k=15)
+    torch.testing.assert_close(spe(wide), spe(batch_of(*GRAPHS, k=10)), **CLOSE)  # further pairs are ignored
+    with pytest.raises(ValueError, match=r"num_eigs=10 but the batch holds 8.*AddLaplacianSpectrum\(k=10\)"):
+        spe(batch_of(*GRAPHS, k=8))
+    assert spe(batch_of(path(3), k=8)).shape == (3, 10)  # all there is
+
+
+def test_one_graph_that_was_never_batched():
+    spe, data = settled(SPE(**SMALL)), AddLaplacianSpectrum(10)(cycle(5))
+    torch.testing.assert_close(spe(data), spe(Batch.from_data_list([data])), **CLOSE)
+
+
+def test_missing_spectrum_is_named():
+    with pytest.raises(ValueError, match=r"'eigvals'.*AddLaplacianSpectrum"):
+        SPE(**SMALL)(Batch.from_data_list([cycle(5)]))
+
+
+def test_pair_tensor_stays_in_single_precision_under_autocast():
+    spe, batch = SPE(**SMALL).eval(), batch_of(*GRAPHS, k=10)
+    with torch.autocast("cpu", torch.bfloat16):
+        z, eigvecs = spe.spectrum(batch)
+        encodings = spe(batch)
+    assert z.dtype == eigvecs.dtype == torch.float32
+    assert (encodings - spe(batch)).norm() < 0.02 * encodings.norm()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("num_eigs", 0),
+        ("pe_width", -1),
+        ("phi", "spline"),
+        ("phi_channels", 0),
+        ("phi_layers", 0),
+        ("phi_width", 1.5),
+        ("phi_activation", "gelu"),
+        ("rho", "ign"),
+        ("rho_layers", 0),
+        ("rho_width", True),
+        ("rho_norm", "instance"),
+        ("rho_dropout", 1.0),
+        ("column_chunk", 0),
+    ],
+)
+def test_bad_arguments_are_named(name, value):
+    with pytest.raises(ValueError, match=f"{name}={value!r}"):
+        SPE(**{name: value})
+
+
+def test_bad_combinations_are_named():
+    with pytest.raises(ValueError, match="pe_width=None"):
+        SPE(num_eigs=None)
+    with pytest.raises(ValueError, match="phi_heads=3"):
+        SPE(phi="transformer", phi_heads=3)

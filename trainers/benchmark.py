@@ -1,0 +1,176 @@
+"""Measure our implementations against their peers: the same work, side by side, in turns.
+
+A machine is never equally busy for long. The variants of a case therefore run in turns, and what is reported is the median
+over turns of the ratio within a turn, beside the median seconds of each.
+"""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch import Tensor
+
+# `ru_maxrss` is in bytes on macOS and in kilobytes elsewhere.
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One implementation of a case.
+
+    Attributes:
+        name: "ours", or the name of the peer.
+        step: does the work that is timed.
+        output: returns what must be equal between variants, outside the timing.
+    """
+
+    name: str
+    step: Callable[[], None]
+    output: Callable[[], Tensor]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A workload and the ways of doing it.
+
+    Attributes:
+        name: what the workload is.
+        ours: our implementation.
+        peers: what it is compared with.
+    """
+
+    name: str
+    ours: Variant
+    peers: list[Variant]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table; the last four columns say where it was measured.
+
+    Attributes:
+        case: name of the workload.
+        variant: name of the implementation.
+        seconds: median wall time of a step.
+        ratio: median of the variant's time over ours in the same turn; above 1, ours is faster.
+        peak_mib: memory that the first step of a process needs, MiB.
+        error: largest difference of the output from ours, relative to the largest entry of ours.
+        threads: threads of torch.
+        torch: its version.
+        machine: processor architecture and operating system.
+        commit: revision of the repository, "+" if files were changed.
+    """
+
+    case: str
+    variant: str
+    seconds: float
+    ratio: float
+    peak_mib: float
+    error: float
+    threads: int
+    torch: str
+    machine: str
+    commit: str
+
+
+def measure(case: Case, repeats: int) -> list[Row]:
+    """Run the variants of a case in turns and return a row for each, ours first.
+
+    Args:
+        case: what to run.
+        repeats: number of turns after one that warms up.
+    """
+    variants = [case.ours, *case.peers]
+    # Children of a process that has not run a step yet: otherwise they would reuse the memory of the steps before.
+    peaks = {variant.name: peak_memory(variant.step) for variant in variants}
+    reference = case.ours.output()
+    turns = [{variant.name: _seconds(variant.step) for variant in variants} for _ in range(repeats + 1)][1:]
+    return [
+        Row(
+            case=case.name,
+            variant=variant.name,
+            seconds=median(turn[variant.name] for turn in turns),
+            ratio=median(turn[variant.name] / turn[case.ours.name] for turn in turns),
+            peak_mib=peaks[variant.name],
+            error=float((variant.output() - reference).abs().max() / reference.abs().max()),
+            **environment(),
+        )
+        for variant in variants
+    ]
+
+
+def _seconds(step: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
+
+
+def peak_memory(step: Callable[[], None]) -> float:
+    """Return by how much a step raises the peak resident memory of a forked process, MiB."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=_report_peak, args=(step, sender))
+    process.start()
+    sender.close()
+    try:
+        return float(receiver.recv())
+    except EOFError as error:
+        raise RuntimeError("the process that measured the memory of a step died; the step itself fails") from error
+    finally:
+        process.join()
+
+
+def _report_peak(step: Callable[[], None], sender: Connection) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    step()
+    sender.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * RSS_UNIT / 2**20)
+
+
+def environment() -> dict[str, int | str]:
+    """Return the columns of a row that say where it was measured."""
+    return {
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "machine": f"{platform.machine()} {platform.system()}",
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str:
+    describe = ["git", "describe", "--always", "--dirty=+", "--abbrev=12"]
+    try:
+        run = subprocess.run(describe, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return run.stdout.strip()
+
+
+def write_csv(rows: Iterable[Row], path: Path) -> None:
+    """Write rows to a CSV file with a header."""
+    records = [asdict(row) for row in rows]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(Row.__annotations__))
+        writer.writeheader()
+        writer.writerows(records)
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Return rows as aligned text."""
+    lines = [f"{'case':<44} {'variant':<18} {'seconds':>9} {'x ours':>7} {'peak MiB':>9} {'error':>8}"]
+    lines += [
+        f"{row.case:<44} {row.variant:<18} {row.seconds:9.3f} {row.ratio:7.2f} {row.peak_mib:9.0f} {row.error:8.1e}"
+        for row in rows
+    ]
+    return "\n".join(lines)
