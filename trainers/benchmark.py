@@ -1,7 +1,8 @@
 """Measure our implementations against their peers: the same work, side by side, in turns.
 
-A machine is never equally busy for long. The variants of a case therefore run in turns, and what is reported is the median
-over turns of the ratio within a turn, beside the median seconds of each.
+A machine is never equally busy for long. Time is therefore processor time, summed over threads, which leaves out what
+other programs take; the variants of a case run in turns; and what is compared is the median over turns of the ratio
+within a turn.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ class Row:
     Attributes:
         case: name of the workload.
         variant: name of the implementation.
-        seconds: median wall time of a step.
+        seconds: median processor time of a step.
         ratio: median of the variant's time over ours in the same turn; above 1, ours is faster.
         peak_mib: memory that the first step of a process needs, MiB.
         error: largest difference of the output from ours, relative to the largest entry of ours.
@@ -95,7 +96,8 @@ def measure(case: Case, repeats: int) -> list[Row]:
     variants = [case.ours, *case.peers]
     # Children of a process that has not run a step yet: otherwise they would reuse the memory of the steps before.
     peaks = {variant.name: peak_memory(variant.step) for variant in variants}
-    reference = case.ours.output()
+    outputs = {variant.name: variant.output() for variant in variants}  # before steps change anything
+    reference = outputs[case.ours.name]
     turns = [{variant.name: _seconds(variant.step) for variant in variants} for _ in range(repeats + 1)][1:]
     return [
         Row(
@@ -104,7 +106,7 @@ def measure(case: Case, repeats: int) -> list[Row]:
             seconds=median(turn[variant.name] for turn in turns),
             ratio=median(turn[variant.name] / turn[case.ours.name] for turn in turns),
             peak_mib=peaks[variant.name],
-            error=float((variant.output() - reference).abs().max() / reference.abs().max()),
+            error=float((outputs[variant.name] - reference).abs().max() / reference.abs().max()),
             **environment(),
         )
         for variant in variants
@@ -112,9 +114,9 @@ def measure(case: Case, repeats: int) -> list[Row]:
 
 
 def _seconds(step: Callable[[], None]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     step()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def peak_memory(step: Callable[[], None]) -> float:

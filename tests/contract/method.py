@@ -190,12 +190,15 @@ class MethodContract:
             results[name] = {"state": state, "metrics": torch.load(path)["metrics"]}
         one, two = results["one"], results["two"]
         close = tolerance(torch.float64, PARAMETERS_ACROSS_RANKS)
+        parameters = {name for name, _ in self.module().named_parameters()}
         for name, value in one["state"].items():
+            # Running statistics are averages of activations, into which rounding errors of all layers below enter.
+            allowed = close if name in parameters else tolerance(torch.float64)
             error = (two["state"][name] - value).abs().max()
-            assert error <= close["atol"] + close["rtol"] * value.abs().max(), f"{name}: {error:.3g}"
+            assert error <= allowed["atol"] + allowed["rtol"] * value.abs().max(), f"{name}: {error:.3g}"
         assert one["metrics"].keys() == two["metrics"].keys()
         for name, value in one["metrics"].items():
-            assert two["metrics"][name] == pytest.approx(value, rel=close["rtol"]), name
+            assert two["metrics"][name] == pytest.approx(value, rel=tolerance(torch.float64)["rtol"]), name
 
     def test_defining_property_and_negative_control(self):
         module, batch = self.module().double().eval(), self.batch()

@@ -16,6 +16,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from zoo.spe.mlp import MLP
 from zoo.spe.normalization import BatchNorm1d
@@ -78,8 +79,8 @@ class GINRho(nn.Module):
             scale = 1 + self.epsilon[layer]
             summed = pairs.sum_neighbors(mlp.between(h), scale)
             last, first = mlp.last, following.first
-            row_sums = (scale + pairs.row_degree)[:, None]  # S 1
-            h = torch.addmm(row_sums * (first.weight @ last.bias) + first.bias, summed, (first.weight @ last.weight).T)
+            row_sums = scale + pairs.row_degree  # S 1
+            h = linear(summed, first.weight @ last.weight, first.bias).addr_(row_sums, first.weight @ last.bias)
         last = mlps[-1].last
         return pairs.sum_columns(mlps[-1].between(h)) @ last.weight.T + pairs.columns[:, None] * last.bias
 
