@@ -88,8 +88,17 @@ def records(data):
             record = b""
 
 
-def read_back(folder):
-    """Return history, configuration, exit code, run ids and artifacts of the offline runs in a folder, oldest first."""
+def read_back(folder, runs):
+    """Return what a number of offline runs in a folder hold, once they have ended: wandb writes behind our back."""
+    for _ in range(100):
+        found = _read_back(folder)
+        if len(found["exit_codes"]) == runs:
+            break
+        time.sleep(0.1)
+    return found
+
+
+def _read_back(folder):
     from wandb.proto.wandb_internal_pb2 import Record
 
     found = {"history": [], "config": {}, "exit_codes": [], "ids": [], "artifacts": [], "runs": []}
@@ -122,7 +131,7 @@ def test_wandb_offline_run_holds_everything(tmp_path, offline):
     trainer.fit(module, datamodule)
     trainer.test(module, datamodule, ckpt_path=tmp_path / "checkpoints/best.ckpt", verbose=False)
     trainer.loggers[1].finish()
-    found = read_back(tmp_path)
+    found = read_back(tmp_path, runs=1)
     (run,) = found["runs"]
     assert (run.project, run.run_group, run.job_type, run.display_name) == (
         "eigenzoo",
@@ -165,7 +174,7 @@ def test_wandb_run_that_fails_is_closed_as_failed_and_continued_under_its_id(exc
     trainer = build_trainer(output=tmp_path, logger="wandb", resume="auto", max_epochs=2, **QUIET)
     trainer.fit(ToyModule(), ToyData())
     trainer.loggers[1].finish()
-    found = read_back(tmp_path)
+    found = read_back(tmp_path, runs=2)
     assert found["exit_codes"] == [1, 0]
     assert len(found["ids"]) == 2
     assert len(set(found["ids"])) == 1

@@ -14,6 +14,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
 import checkpoints
+from datamodules.module import ZooDataModule
 from trainers.callbacks.ema import EMA
 from trainers.runs import BEST
 from zoo.module import ZooModule
@@ -68,16 +69,17 @@ class ExportCheckpoint(Callback):
                 _log_artifact(logger, self.folder, metrics)
 
     def _exports(self, trainer: Trainer, pl_module: LightningModule) -> bool:
-        belongs_to_zoo = (
-            isinstance(pl_module, ZooModule) and type(pl_module).__module__ == f"zoo.{pl_module.method}.module"
-        )
-        return trainer.is_global_zero and not trainer.fast_dev_run and belongs_to_zoo  # type: ignore[attr-defined]
+        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return False
+        if not isinstance(pl_module, ZooModule) or not isinstance(trainer.datamodule, ZooDataModule):  # type: ignore[attr-defined]
+            return False
+        return type(pl_module).__module__ == f"zoo.{pl_module.method}.module"
 
     def _best(self, module: LightningModule) -> tuple[LightningModule, dict[str, float]]:
         if not self.best.is_file():
             return module, {}
         checkpoint = torch.load(self.best, map_location="cpu", weights_only=True)
-        best = type(module)(**module.hparams)
+        best = type(module)(**module.hparams).to(module.dtype)
         best.load_state_dict(checkpoint["state_dict"])
         states = (state for name, state in checkpoint["callbacks"].items() if name.startswith("Checkpoints"))
         return best, {str(module.monitor): float(state["best_model_score"]) for state in states}

@@ -80,7 +80,8 @@ class GINRho(nn.Module):
             summed = pairs.sum_neighbors(mlp.between(h), scale)
             last, first = mlp.last, following.first
             row_sums = scale + pairs.row_degree  # S 1
-            h = linear(summed, first.weight @ last.weight, first.bias).addr_(row_sums, first.weight @ last.bias)
+            h = linear(summed, first.weight @ last.weight, first.bias)
+            h = h.addr_(row_sums.to(h.dtype), (first.weight @ last.bias).to(h.dtype))
         last = mlps[-1].last
         return pairs.sum_columns(mlps[-1].between(h)) @ last.weight.T + pairs.columns[:, None] * last.bias
 
