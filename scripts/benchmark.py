@@ -29,7 +29,7 @@ def main() -> None:
             parser.error(f"--{name} must be at least 1, not {getattr(arguments, name)}")
     torch.set_num_threads(arguments.threads)
     cases = importlib.import_module(f"scripts.benchmarks.{arguments.method}").cases()
-    rows = [row for case in cases for row in measure(case, arguments.repeats)]
+    rows = measure(cases, arguments.repeats)
     print(table(rows))
     if arguments.output:
         write_csv(rows, arguments.output)

@@ -8,6 +8,7 @@ within a turn.
 from __future__ import annotations
 
 import csv
+import gc
 import multiprocessing
 import platform
 import resource
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,6 +58,11 @@ class Case:
     ours: Variant
     peers: list[Variant]
 
+    @property
+    def variants(self) -> list[Variant]:
+        """All ways of doing it, ours first."""
+        return [self.ours, *self.peers]
+
 
 @dataclass(frozen=True)
 class Row:
@@ -86,30 +93,34 @@ class Row:
     commit: str
 
 
-def measure(case: Case, repeats: int) -> list[Row]:
-    """Run the variants of a case in turns and return a row for each, ours first.
+def measure(cases: list[Case], repeats: int) -> list[Row]:
+    """Run the variants of each case in turns and return a row for each variant, ours first.
 
     Args:
-        case: what to run.
+        cases: what to run.
         repeats: number of turns after one that warms up.
     """
-    variants = [case.ours, *case.peers]
-    # Children of a process that has not run a step yet: otherwise they would reuse the memory of the steps before.
-    peaks = {variant.name: peak_memory(variant.step) for variant in variants}
-    outputs = {variant.name: variant.output() for variant in variants}  # before steps change anything
-    reference = outputs[case.ours.name]
-    turns = [{variant.name: _seconds(variant.step) for variant in variants} for _ in range(repeats + 1)][1:]
+    # All memory first, in children of a process that has run no step: later ones would reuse memory of steps before.
+    peaks = [[peak_memory(variant.step) for variant in case.variants] for case in cases]
+    return [row for case, peak in zip(cases, peaks, strict=True) for row in _rows(case, peak, repeats)]
+
+
+def _rows(case: Case, peaks: list[float], repeats: int) -> list[Row]:
+    outputs = [variant.output() for variant in case.variants]  # before steps change anything
+    turns = [[_seconds(variant.step) for variant in case.variants] for _ in range(repeats + 1)][1:]
     return [
         Row(
             case=case.name,
             variant=variant.name,
-            seconds=median(turn[variant.name] for turn in turns),
-            ratio=median(turn[variant.name] / turn[case.ours.name] for turn in turns),
-            peak_mib=peaks[variant.name],
-            error=float((outputs[variant.name] - reference).abs().max() / reference.abs().max()),
+            seconds=median(times),
+            ratio=median(turn[number] / turn[0] for turn in turns),
+            peak_mib=peak,
+            error=float((output - outputs[0]).abs().max() / outputs[0].abs().max()),
             **environment(),
         )
-        for variant in variants
+        for number, (variant, times, peak, output) in enumerate(
+            zip(case.variants, zip(*turns, strict=True), peaks, outputs, strict=True)
+        )
     ]
 
 
@@ -121,6 +132,7 @@ def _seconds(step: Callable[[], None]) -> float:
 
 def peak_memory(step: Callable[[], None]) -> float:
     """Return by how much a step raises the peak resident memory of a forked process, MiB."""
+    gc.collect()  # garbage that the child would collect in the middle of its step hides what the step takes
     receiver, sender = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("fork").Process(target=_report_peak, args=(step, sender))
     process.start()
@@ -139,7 +151,7 @@ def _report_peak(step: Callable[[], None], sender: Connection) -> None:
     sender.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * RSS_UNIT / 2**20)
 
 
-def environment() -> dict[str, int | str]:
+def environment() -> dict[str, Any]:
     """Return the columns of a row that say where it was measured."""
     return {
         "threads": torch.get_num_threads(),

@@ -23,8 +23,8 @@ def claim_run_folder(output: str | Path | None, name: str, resume: str | Path | 
     Args:
         output: the folder; None takes the next number in runs/<name> or, when resuming, the folder of that run.
         name: a recipe such as "spe/zinc"; "python" for runs without one.
-        resume: None starts afresh; "auto" continues the newest run, or starts one if there is none to continue; else the
-            path of a run folder or of a checkpoint file.
+        resume: None starts afresh; "auto" continues the newest run, or starts one if there is none to continue; else
+            the path of a run folder or of a checkpoint file.
 
     Returns:
         The folder and the checkpoint file (None starts afresh).

@@ -205,6 +205,29 @@ def test_two_processes_from_the_command_line(recipe, in_tmp):
     assert "test/mae" in checkpoints.info(in_tmp / "two/checkpoint")["metrics"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["lightning", "torchrun"])
+def test_two_processes_by_a_launcher_equal_the_forked_ones(launcher, recipe, in_tmp):
+    main(["fit", "--recipe", recipe, "--preset", "ddp_sim", "--output", "forked"])
+    start = ["-m", "torch.distributed.run", "--nproc-per-node", "2"] if launcher == "torchrun" else []
+    words = [
+        "fit",
+        "--recipe",
+        recipe,
+        "--output",
+        "launched",
+        "--trainer.devices",
+        "2",
+        "--trainer.strategy",
+        "zoo_ddp",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, *start, str(REPOSITORY / "scripts/train.py"), *words]
+    subprocess.run(command, check=True, capture_output=True, env=environment, timeout=240)
+    forked, launched = (json.loads((in_tmp / name / "metrics.json").read_text()) for name in ("forked", "launched"))
+    assert launched == forked
+
+
 # ---- what it refuses
 
 

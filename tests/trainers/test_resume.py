@@ -106,6 +106,16 @@ def test_resume_is_exact(case, tmp_path):
     assert_same(resumed, uninterrupted)
 
 
+@pytest.mark.parametrize("ema", [False, True])
+def test_resume_from_the_best_is_exact(ema, tmp_path):
+    uninterrupted = fit(tmp_path / "uninterrupted", ema=ema)
+    with pytest.raises(Killed):
+        fit(tmp_path / "killed", ema=ema, kill_after=2 * STEPS + 2)
+    # Written in the validation, before the end of its epoch.
+    resumed = fit(tmp_path / "resumed", ema=ema, resume=tmp_path / "killed/checkpoints/best.ckpt")
+    assert_same(resumed, uninterrupted)
+
+
 def test_negative_control_without_the_random_state(tmp_path, monkeypatch):
     uninterrupted = fit(tmp_path / "uninterrupted")
     with pytest.raises(Killed):
@@ -135,6 +145,17 @@ def test_resume_is_exact_on_two_processes(case, tmp_path):
     resumed = fit(tmp_path / "killed", resume="auto", **arguments)
     assert 0 < len(resumed["seen"]) < len(uninterrupted["seen"])
     assert_same(resumed, uninterrupted)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", ["epoch end", "mid-epoch", "mid-epoch, averaged"])
+def test_resume_is_exact_on_a_gpu(case, tmp_path):
+    arguments = {"preset": "gpu", **CASES[case]}
+    kill_after = arguments.pop("kill_after")
+    uninterrupted = fit(tmp_path / "uninterrupted", **arguments)
+    with pytest.raises(Killed):
+        fit(tmp_path / "killed", kill_after=kill_after, **arguments)
+    assert_same(fit(tmp_path / "killed", resume="auto", **arguments), uninterrupted)
 
 
 def test_another_number_of_processes_sees_the_same_batches_and_is_told_of_the_dropout(tmp_path):

@@ -35,8 +35,10 @@ def pair_tensor(z: Tensor, eigvecs: Tensor, pairs: NodePairs) -> Tensor:
         (P, M), same dtype as z.
     """
     products, rows = [], []
-    for size in pairs.sizes.unique().tolist():  # one batched product per distinct size: no padding to the largest graph
-        graphs = (pairs.sizes == size).nonzero().squeeze(1)
+    sizes, counts = pairs.sizes.unique(return_counts=True)
+    graphs_by_size = pairs.sizes.argsort().split(counts.tolist())
+    # One batched product per distinct size: no padding to the largest graph.
+    for size, graphs in zip(sizes.tolist(), graphs_by_size, strict=True):
         nodes = pairs.ptr[graphs, None] + torch.arange(size, device=graphs.device)
         v = eigvecs[nodes]  # (graphs of this size, size, d)
         v = v[:, :, : min(size, v.size(2))]

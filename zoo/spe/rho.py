@@ -16,7 +16,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 
 from zoo.spe.mlp import MLP
 from zoo.spe.normalization import BatchNorm1d
@@ -80,8 +79,9 @@ class GINRho(nn.Module):
             summed = pairs.sum_neighbors(mlp.between(h), scale)
             last, first = mlp.last, following.first
             row_sums = scale + pairs.row_degree  # S 1
-            h = linear(summed, first.weight @ last.weight, first.bias)
-            h = h.addr_(row_sums.to(h.dtype), (first.weight @ last.bias).to(h.dtype))
+            offsets = torch.stack([first.weight @ last.bias, first.bias])
+            h = summed @ (first.weight @ last.weight).T
+            h = h.addmm_(torch.stack([row_sums, torch.ones_like(row_sums)], dim=1).to(h.dtype), offsets.to(h.dtype))
         last = mlps[-1].last
         return pairs.sum_columns(mlps[-1].between(h)) @ last.weight.T + pairs.columns[:, None] * last.bias
 

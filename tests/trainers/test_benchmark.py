@@ -1,0 +1,72 @@
+import csv
+import os
+
+import pytest
+import torch
+
+from trainers.benchmark import Case, Variant, measure, peak_memory, table, write_csv
+
+
+def work(size):
+    def step():
+        matrix = torch.randn(400, 400)
+        for _ in range(size):
+            matrix @ matrix
+
+    return step
+
+
+def case(error=0.0):
+    ours = Variant("ours", work(10), lambda: torch.tensor([2.0, 4.0]))
+    slower = Variant("slower", work(100), lambda: torch.tensor([2.0, 4.0 + error]))
+    return Case("products", ours, [slower])
+
+
+def test_rows():
+    ours, slower = measure([case(error=0.4)], repeats=3)
+    assert (ours.variant, slower.variant) == ("ours", "slower")
+    assert ours.ratio == 1
+    assert ours.error == 0
+    assert slower.ratio > 2
+    assert slower.seconds > ours.seconds > 0
+    assert slower.error == pytest.approx(0.1)
+    assert ours.torch == torch.__version__
+    assert ours.threads == torch.get_num_threads()
+
+
+def test_variants_run_in_turns_after_a_warm_up():
+    order = []
+    variants = [Variant(name, lambda name=name: order.append(name), lambda: torch.ones(1)) for name in ("ours", "peer")]
+    measure([Case("order", variants[0], variants[1:])], repeats=2)
+    assert order == ["ours", "peer"] * 3  # the steps whose memory is measured run in other processes
+
+
+def test_outputs_are_compared_before_steps_change_them():
+    weight = torch.ones(1)
+    ours = Variant("ours", lambda: weight.add_(1), weight.clone)
+    peer = Variant("peer", lambda: None, lambda: torch.ones(1))
+    assert [row.error for row in measure([Case("changing", ours, [peer])], repeats=1)] == [0.0, 0.0]
+
+
+def test_peak_memory():
+    def allocate():
+        torch.ones(16, 2**20)
+
+    assert 60 < peak_memory(allocate) < 100  # MiB
+    assert peak_memory(lambda: None) < 10
+
+
+def test_a_step_that_dies_is_reported():
+    with pytest.raises(RuntimeError, match="the step itself fails"):
+        peak_memory(lambda: os._exit(3))
+
+
+def test_csv_and_table(tmp_path):
+    rows = measure([case()], repeats=1)
+    write_csv(rows, tmp_path / "new" / "rows.csv")
+    with (tmp_path / "new" / "rows.csv").open() as file:
+        read = list(csv.DictReader(file))
+    assert [row["variant"] for row in read] == ["ours", "slower"]
+    assert {"torch", "threads", "commit", "machine"} <= read[0].keys()
+    assert float(read[1]["ratio"]) == rows[1].ratio
+    assert "slower" in table(rows)
