@@ -66,7 +66,7 @@ def _run_stage(command: str, words: list[str], wants_help: bool) -> None:
             return
         run = stages.prepare(command, options, overrides, shown=words)
     except stages.USER_ERRORS as error:
-        _fail(program, str(error))
+        _fail(program, _relevant(str(error)))
     stages.execute(command, run)
 
 
@@ -85,6 +85,21 @@ def _parser(program: str, command: str) -> argparse.ArgumentParser:
 class _OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         _fail(str(self.prog), message)
+
+
+def _relevant(message: str) -> str:
+    """Drop what jsonargparse says of the types that were never meant and of the whole configuration."""
+    noise = (
+        "Parser key",
+        "Does not validate",
+        "Subtypes:",
+        "Errors:",
+        "- Expected a <class 'NoneType'>",
+        "Given value",
+    )
+    lines = (line.strip() for line in message.splitlines())
+    kept = [line.removeprefix("- ") for line in lines if line and not line.startswith(noise)]
+    return "\n".join(kept) or message
 
 
 def _fail(program: str, message: str) -> NoReturn:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MetricCollection
 
+from zoo.checks import require, require_choice
 from zoo.registry import get_network_class
 
 Optimizer = Literal["adam", "adamw", "sgd"]
@@ -69,12 +70,12 @@ class ZooModule(LightningModule):
         self.save_hyperparameters(ignore=["_instantiator", "_class_path"])
         for name, value in self.hparams.items():
             _require_plain(name, value)
-        _require(optimizer in OPTIMIZERS, "optimizer", optimizer, f"one of {', '.join(OPTIMIZERS)}")
-        _require(lr > 0, "lr", lr, "a number > 0")
-        _require(weight_decay >= 0, "weight_decay", weight_decay, "a number >= 0")
-        _require(schedule in SCHEDULES, "schedule", schedule, f"one of {', '.join(SCHEDULES)}")
-        _require(warmup_steps >= 0, "warmup_steps", warmup_steps, "an integer >= 0")
-        _require(0 <= final_lr <= lr, "final_lr", final_lr, f"a number between 0 and lr={lr}")
+        require_choice("optimizer", optimizer, OPTIMIZERS)
+        require_choice("schedule", schedule, SCHEDULES)
+        require(lr > 0, "lr", lr, "a number > 0")
+        require(weight_decay >= 0, "weight_decay", weight_decay, "a number >= 0")
+        require(warmup_steps >= 0, "warmup_steps", warmup_steps, "an integer >= 0")
+        require(0 <= final_lr <= lr, "final_lr", final_lr, f"a number between 0 and lr={lr}")
         self.network = _build(network, network_kwargs or {})
         self.val_metrics = self.metrics().clone(prefix="val/")
         self.test_metrics = self.metrics().clone(prefix="test/")
@@ -147,11 +148,6 @@ def _build(network: str, kwargs: dict[str, Any]) -> nn.Module:
         return network_class(**kwargs)
     except (TypeError, ValueError) as error:
         raise type(error)(f"network_kwargs of {network!r}: {error}") from error
-
-
-def _require(condition: bool, name: str, value: object, allowed: str) -> None:
-    if not condition:
-        raise ValueError(f"{name}={value!r} is not allowed; give {allowed}")
 
 
 def _require_plain(name: str, value: object) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from torch_geometric.data import Data
 
-from zoo.spe.checks import require_choice, require_positive, require_probability
+from zoo.checks import require_choice, require_positive, require_probability
 from zoo.spe.normalization import NORMS, BatchNorm1d
 from zoo.spe.pairs import NodePairs
 from zoo.spe.phi import ACTIVATIONS, PHIS, make_phi

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from zoo.checks import require_choice, require_positive, require_probability
 from zoo.registry import register
-from zoo.spe.checks import require_choice, require_positive, require_probability
 from zoo.spe.encoding import SPE, graph_pointer
 from zoo.spe.mlp import MLP
 from zoo.spe.normalization import NORMS

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout, scaled_dot_product_attention
 from torch_geometric.data import Data
 
+from zoo.checks import require_choice, require_positive, require_probability
 from zoo.registry import register
-from zoo.spe.checks import require_choice, require_positive, require_probability
 from zoo.spe.encoding import SPE, graph_pointer, pair_tensor
 from zoo.spe.gine import GINELayer, pool_nodes
 from zoo.spe.mlp import MLP

@@ -39,6 +39,14 @@ def check_normalization(normalization: str | None) -> None:
         raise ValueError(f"normalization={normalization!r} is not allowed; give 'sym', 'rw' or None")
 
 
+def check_nodes(edge_index: Tensor, num_nodes: int) -> None:
+    """Raise a ValueError unless all edges are between nodes 0 .. num_nodes - 1."""
+    if edge_index.numel() and not 0 <= int(edge_index.min()) <= int(edge_index.max()) < num_nodes:
+        raise ValueError(
+            f"edge_index holds nodes {int(edge_index.min())}..{int(edge_index.max())}; allowed: 0..{num_nodes - 1}"
+        )
+
+
 def adjacency(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = None) -> scipy.sparse.csr_matrix:
     """Return the symmetric weight matrix of an undirected graph, without self-loops.
 
@@ -53,10 +61,7 @@ def adjacency(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = N
     Raises:
         ValueError: the edges are not symmetric, leave the range of nodes, or a weight is negative or not finite.
     """
-    if edge_index.numel() and not 0 <= int(edge_index.min()) <= int(edge_index.max()) < num_nodes:
-        raise ValueError(
-            f"edge_index holds nodes {int(edge_index.min())}..{int(edge_index.max())}; allowed: 0..{num_nodes - 1}"
-        )
+    check_nodes(edge_index, num_nodes)
     row, column = edge_index.cpu().numpy()
     weight = np.ones(row.size) if edge_weight is None else edge_weight.detach().cpu().double().numpy().reshape(-1)
     if weight.size != row.size or not np.isfinite(weight).all() or (weight < 0).any():
@@ -157,12 +162,13 @@ def end_of_eigenspace(eigvals: Tensor, k: int) -> int:
 
 
 def spectra(
-    weights: list[scipy.sparse.csr_matrix], k: int | None, normalization: Normalization = "sym"
+    weights: scipy.sparse.csr_matrix, num_graphs: int, k: int | None, normalization: Normalization = "sym"
 ) -> list[tuple[Tensor, Tensor]]:
     """Return Laplacian eigenpairs of many graphs of one size, ascending, decomposed together.
 
     Args:
-        weights: weight matrices from `adjacency`, each (n, n) with the same n.
+        weights: weight matrix from `adjacency` of the disjoint union of the graphs, (G n, G n).
+        num_graphs: number of graphs G.
         k: how many pairs are wanted; all n if None.
         normalization: which Laplacian, see the top of this file.
 
@@ -171,20 +177,29 @@ def spectra(
         solver was used, otherwise as many as it takes to end outside a repeated eigenvalue.
     """
     check_normalization(normalization)
-    n = weights[0].shape[0]
-    matrices = [laplacian(w, "sym" if normalization == "rw" else normalization) for w in weights]
+    n = weights.shape[0] // num_graphs
+    # One sparse matrix for all graphs: making one for each would take ten times as long as decomposing it.
+    union = laplacian(weights, "sym" if normalization == "rw" else normalization)
     if k is not None and use_sparse_solver(n, k + 1):
-        pairs = [_complete_smallest(matrix, k) for matrix in matrices]
+        starts = range(0, num_graphs * n, n)
+        pairs = [_complete_smallest(union[start : start + n, start : start + n], k) for start in starts]
     else:
-        values, vectors = all_eigenpairs(np.stack([matrix.toarray() for matrix in matrices]))
+        values, vectors = all_eigenpairs(_dense_blocks(union, num_graphs))
         pairs = list(zip(values, vectors, strict=True))
     if normalization == "rw":
-        roots = [_inverse_root(np.asarray(w.sum(axis=1)).ravel(), at_isolated=1.0) for w in weights]
-        pairs = [
-            (values, fix_signs(torch.from_numpy(root)[:, None] * v))
-            for (values, v), root in zip(pairs, roots, strict=True)
-        ]
+        degree = np.asarray(weights.sum(axis=1)).reshape(num_graphs, n, 1)
+        roots = torch.from_numpy(_inverse_root(degree, at_isolated=1.0))
+        pairs = [(values, fix_signs(root * vectors)) for (values, vectors), root in zip(pairs, roots, strict=True)]
     return pairs
+
+
+def _dense_blocks(union: scipy.sparse.csr_matrix, num_graphs: int) -> np.ndarray:
+    """Return the diagonal blocks of a block-diagonal matrix, (G, n, n)."""
+    n = union.shape[0] // num_graphs
+    entries = union.tocoo()
+    blocks = np.zeros((num_graphs, n, n))
+    blocks[entries.row // n, entries.row % n, entries.col % n] = entries.data
+    return blocks
 
 
 def _complete_smallest(matrix: scipy.sparse.csr_matrix, k: int) -> tuple[Tensor, Tensor]:

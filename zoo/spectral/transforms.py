@@ -6,12 +6,20 @@ import copy
 import warnings
 from collections import defaultdict
 
+import scipy.sparse
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from zoo.spectral.laplacian import Normalization, adjacency, check_normalization, end_of_eigenspace, spectra
+from zoo.spectral.laplacian import (
+    Normalization,
+    adjacency,
+    check_nodes,
+    check_normalization,
+    end_of_eigenspace,
+    spectra,
+)
 
 
 class AddLaplacianSpectrum(BaseTransform):
@@ -69,8 +77,8 @@ class AddLaplacianSpectrum(BaseTransform):
             by_size[data.num_nodes].append(data)
         cuts = 0
         for size, group in by_size.items():
-            weights = [adjacency(data.edge_index, size, data.get("edge_weight")) for data in group]
-            for data, (eigvals, eigvecs) in zip(group, spectra(weights, self.k, self.normalization), strict=True):
+            pairs = spectra(_union(group, size), len(group), self.k, self.normalization)
+            for data, (eigvals, eigvecs) in zip(group, pairs, strict=True):
                 wanted = size if self.k is None else min(size, self.k)
                 complete = end_of_eigenspace(eigvals, wanted)
                 kept = complete if self.complete_eigenspace else wanted
@@ -93,6 +101,25 @@ class AddLaplacianSpectrum(BaseTransform):
             f"{type(self).__name__}(k={self.k}, normalization={self.normalization!r}, dtype={self.dtype}, "
             f"complete_eigenspace={self.complete_eigenspace})"
         )
+
+
+def _union(graphs: list[Data], size: int) -> scipy.sparse.csr_matrix:
+    """Return the weight matrix of the disjoint union of graphs of one size."""
+    edges = torch.cat([data.edge_index for data in graphs], dim=1)
+    check_nodes(edges, size)
+    num_edges = [data.edge_index.size(1) for data in graphs]
+    first_node = size * torch.arange(len(graphs)).repeat_interleave(torch.tensor(num_edges))
+    weights = [_weights(data, count) for data, count in zip(graphs, num_edges, strict=True)]
+    return adjacency(edges + first_node, size * len(graphs), torch.cat(weights))
+
+
+def _weights(data: Data, num_edges: int) -> Tensor:
+    weight = data.get("edge_weight")
+    if weight is None:
+        return torch.ones(num_edges, dtype=torch.float64)
+    if weight.numel() != num_edges:
+        raise ValueError(f"edge_weight has {weight.numel()} values; give {num_edges}, one per edge")
+    return weight.reshape(-1).double()
 
 
 def _pad_columns(matrix: Tensor, width: int) -> Tensor:
