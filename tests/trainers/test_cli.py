@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 import yaml
@@ -239,6 +238,7 @@ def test_two_processes_by_a_launcher_equal_the_forked_ones(launcher, recipe, in_
         (["fit", "--recipe", "spe/countng"], ["unknown recipe 'spe/countng'", "did you mean 'spe/counting'"]),
         (["fit", "--recipe", "spe/counting", "--preset", "cpux"], ["unknown preset 'cpux'", "did you mean 'cpu'"]),
         (["fit", "--recipe", "spe/counting", "--model.wdith", "3"], ["wdith"]),
+        (["fit", "--recipe", "spe/counting", "--model.network_kwargs.wdith", "3"], ["network_kwargs", "wdith"]),
         (["fit", "--recipe", "spe/counting", "--model.lr", "fast"], ["lr", "fast"]),
         (["fit", "--recipe", "spe/counting", "--model.lr", "-1"], ["lr=-1.0 is not allowed"]),
         (["fit", "--recipe", "spe/counting", "--data.batch_size", "0"], ["batch_size=0 is not allowed"]),
@@ -259,7 +259,8 @@ def test_errors_are_one_message_that_names_the_culprit(words, parts, in_tmp, cap
     message = error_of(capsys, *words)
     assert all(part in message for part in parts), message
     assert message.startswith("eigenzoo")
-    assert len(message.splitlines()) < 15
+    assert len(message.splitlines()) <= 4
+    assert "Given value" not in message
     assert "usage:" not in message
 
 
@@ -276,12 +277,10 @@ def test_processes_started_from_outside_need_a_folder(recipe, in_tmp, capsys, mo
 
 
 @pytest.mark.parametrize("words", [["--help"], ["fit", "--help"], []])
-def test_help_is_fast_and_imports_nothing_heavy(words):
+def test_help_imports_nothing_heavy(words):
     heavy = {"torch", "lightning", "jsonargparse"}
     code = f"from trainers.cli import main; main({words}); import sys; assert not {heavy} & set(sys.modules)"
-    started = time.perf_counter()
     run = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
-    assert time.perf_counter() - started < 3
     for word in ("fit", "predict", "doctor", "--recipe", "spe/counting", "ddp_sim"):
         assert word in run.stdout
 
