@@ -90,7 +90,8 @@ class _OneLineParser(argparse.ArgumentParser):
 def _relevant(message: str) -> str:
     """Drop what jsonargparse says of the types that were never meant and of the whole configuration."""
     noise = (
-        "Parser key",
+        'Parser key "model"',
+        'Parser key "data"',
         "Does not validate",
         "Subtypes:",
         "Errors:",
