@@ -1,0 +1,20 @@
+"""The metrics that model cards print are those that the shipped weights have."""
+
+import json
+
+import pytest
+
+import checkpoints
+from trainers.cli import main
+
+
+@pytest.mark.parametrize("name", checkpoints.list_checkpoints())
+def test_the_printed_metrics_are_reproduced(name, tmp_path):
+    config = checkpoints.info(name)
+    run = tmp_path / "run"
+    main(["test", "--recipe", config["recipe"], "--checkpoint", name, "--output", str(run)])
+    measured = json.loads((run / "metrics.json").read_text())
+    printed = {metric: value for metric, value in config["metrics"].items() if metric.startswith("test/")}
+    assert printed
+    for metric, value in printed.items():
+        assert f"{measured[metric]:.4g}" == f"{value:.4g}", metric
