@@ -35,7 +35,7 @@ def download(hub_id: str) -> Path:
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise HubError(f"{hub_id} needs the optional extra `hub`: pip install 'eigenzoo[hub]'") from error
-    offline = os.environ.get("EIGENZOO_OFFLINE") == "1"
+    offline = os.environ.get("EIGENZOO_OFFLINE", "0") not in ("", "0")
     try:
         folder = snapshot_download(
             match["repository"],
@@ -45,6 +45,6 @@ def download(hub_id: str) -> Path:
         )
     # The client lets errors of its own, of its HTTP library and of the file system through; all mean the same here.
     except Exception as error:
-        reason = "it is not in the cache and EIGENZOO_OFFLINE=1" if offline else "it is not there or out of reach"
+        reason = "it is not in the cache and EIGENZOO_OFFLINE is set" if offline else "it is not there or out of reach"
         raise HubError(f"cannot fetch {hub_id}, {reason}: {error}") from error
     return Path(folder)

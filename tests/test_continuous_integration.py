@@ -17,7 +17,8 @@ def test_targets_install_first_and_work_twice(target):
 
 def test_an_old_python_is_named(tmp_path):
     old = tmp_path / "python3"
-    old.write_text('#!/bin/sh\nexec python3 -c "import sys; sys.version_info = (3, 8); sys.version = \'3.8.1 old\'; exec(\\"$2\\")"\n')
+    pretend = "import sys; sys.version_info = (3, 8); sys.version = '3.8.1 old'"
+    old.write_text(f'#!/bin/sh\nexec python3 -c "{pretend}; exec(\\"$2\\")"\n')
     old.chmod(0o755)
     words = ["make", "install", f"PYTHON={old}", f"VENV={tmp_path / 'venv'}"]
     run = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, env=os.environ, check=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
 import shlex
 import warnings
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ import checkpoints
 from datamodules.module import ZooDataModule
 from trainers import catalogue
 from trainers.loggers import ZooWandbLogger
+from trainers.predict import write_predictions
 from trainers.runs import BEST
 from trainers.trainer import DEFAULTS, build_trainer
 
@@ -203,12 +203,9 @@ def _predict(run: Run) -> None:
     if not isinstance(datamodule, ZooDataModule):
         raise TypeError(f"predict needs a datamodule of the zoo, not a {type(datamodule).__name__}")
     predictions = torch.cat(trainer.predict(module, datamodule=datamodule))  # type: ignore[arg-type]
-    ids = datamodule.predict_ids or range(len(predictions))
+    ids = datamodule.predict_ids or [str(number) for number in range(len(predictions))]
     path = Path(trainer.default_root_dir, "predictions.csv")
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", *datamodule.target_names])
-        writer.writerows([name, *row] for name, row in zip(ids, predictions.tolist(), strict=True))
+    write_predictions(path, ids, datamodule.target_names, predictions)
     _print(f"predictions: {path}")
 
 

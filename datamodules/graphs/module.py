@@ -77,7 +77,7 @@ class GraphDataModule(ZooDataModule):
     def provenance(self) -> dict[str, Any]:
         """Return the part of `metadata` that every benchmark on graphs has."""
         return {
-            "sizes": {split: len(self.dataset(split)) for split in SPLITS},
+            "sizes": {split: len(dataset) for split, dataset in self.datasets.items()},
             "sha256": self._sha256,
             "num_eigs": self.num_eigs,
             "seed": self.seed,

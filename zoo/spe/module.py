@@ -104,19 +104,19 @@ class SPEModule(ZooModule):
     def setup(self, stage: str) -> None:
         """Take the mean and standard deviation of the training targets from the datamodule.
 
+        Loaders of the user's own, or a datamodule without statistics, leave the present ones: 0 and 1 at first.
+
         Raises:
             ValueError: the datamodule's targets are not the module's `target_names`.
         """
-        if stage != "fit":
-            return
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        if list(datamodule.target_names) != self.target_names:
-            raise ValueError(
-                f"target_names={self.target_names!r} but the data has {list(datamodule.target_names)!r}; give the same"
-            )
-        mean, std = datamodule.target_statistics()
-        self.target_mean.copy_(torch.as_tensor(mean))
-        self.target_std.copy_(torch.as_tensor(std))
+        names = list(getattr(datamodule, "target_names", self.target_names))
+        if names != self.target_names:
+            raise ValueError(f"target_names={self.target_names!r} but the data has {names!r}; give the same")
+        if stage == "fit" and hasattr(datamodule, "target_statistics"):
+            mean, std = datamodule.target_statistics()
+            self.target_mean.copy_(torch.as_tensor(mean))
+            self.target_std.copy_(torch.as_tensor(std))
 
     def forward(self, batch: Batch) -> Tensor:
         """Predict the standardised targets of a batch of graphs: (B, T)."""
@@ -159,10 +159,14 @@ class SPEModule(ZooModule):
         predictions, targets = self.test_predictions.compute(), self.test_targets.compute()
         return {"predictions": predicted_against_true(predictions.cpu(), targets.cpu(), self.target_names)}
 
-    def on_test_epoch_start(self) -> None:
-        """Forget the predictions of an earlier test epoch."""
+    def on_fit_start(self) -> None:
+        """Forget the predictions of an earlier test."""
         self.test_predictions.reset()
         self.test_targets.reset()
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the predictions of an earlier test."""
+        self.on_fit_start()
 
     def pack(self, batch: Batch) -> dict[str, Tensor]:
         """Return the tensors that the network reads, by name."""
