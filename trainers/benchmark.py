@@ -12,7 +12,6 @@ import gc
 import multiprocessing
 import platform
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -24,6 +23,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+
+from trainers.revision import revision
 
 # `ru_maxrss` is in bytes on macOS and in kilobytes elsewhere.
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -157,17 +158,8 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "machine": f"{platform.machine()} {platform.system()}",
-        "commit": _commit(),
+        "commit": revision() or "unknown",
     }
-
-
-def _commit() -> str:
-    describe = ["git", "describe", "--always", "--dirty=+", "--abbrev=12"]
-    try:
-        run = subprocess.run(describe, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return run.stdout.strip()
 
 
 def write_csv(rows: Iterable[Row], path: Path) -> None:

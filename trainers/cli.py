@@ -79,6 +79,7 @@ def _parser(program: str, command: str) -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint")
     if command == "fit":
         parser.add_argument("--resume")
+        parser.add_argument("--every_n_train_steps", type=int)
     return parser
 
 
@@ -122,6 +123,8 @@ options of fit, validate, test and predict
   --logger NAME       csv (always), or wandb or tensorboard beside it
   --output DIR        the run folder; by default runs/<recipe>/<number>
   --resume auto|PATH  (fit) continue the newest run, a run folder, or a checkpoint file, to the same bits
+  --every_n_train_steps N
+                      (fit) write last.ckpt each N steps, too: a killed run loses no more than these
 
 every field of model, data and trainer can be given
   --model.lr 3e-4  --data.batch_size 64  --trainer.max_epochs 2  --seed_everything 1

@@ -8,17 +8,19 @@ import socket
 import sys
 import tempfile
 import time
+from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 from torch import Tensor, multiprocessing
 
-from datamodules.sources import cache_home
+from datamodules.sources import cache_home, require_online
 
 PACKAGES = ("torch", "lightning", "torchmetrics", "torch-geometric", "jsonargparse", "numpy", "scipy", "safetensors")
 EXTRAS = ("wandb", "tensorboard", "rdkit", "huggingface_hub")
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16, torch.complex128, torch.complex64)
+TIMEOUT = 10.0  # seconds that one process waits for the other
 
 
 def report() -> dict[str, str]:
@@ -66,8 +68,12 @@ def _backends() -> list[str]:
 def _cache() -> str:
     folder = cache_home()
     nearest = next(path for path in (folder, *folder.parents) if path.exists())
-    offline = ", offline" if os.environ.get("EIGENZOO_OFFLINE") == "1" else ""
-    return f"{folder} ({'writable' if os.access(nearest, os.W_OK) else 'NOT writable'}{offline})"
+    writable = "writable" if os.access(nearest, os.W_OK) else "NOT writable"
+    try:
+        require_online("nothing", "")
+    except RuntimeError:
+        return f"{folder} ({writable}, offline)"
+    return f"{folder} ({writable})"
 
 
 def _all_reduce() -> str:
@@ -84,7 +90,9 @@ def _all_reduce() -> str:
 
 
 def _reduce_for_a_second(rank: int, store: str) -> None:
-    torch.distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+    torch.distributed.init_process_group(
+        "gloo", init_method=store, rank=rank, world_size=2, timeout=timedelta(seconds=TIMEOUT)
+    )
     rounds, until = 0, time.perf_counter() + 1
     more: Tensor = torch.ones(1)
     while more.item() > 0:

@@ -46,7 +46,7 @@ def collect(runs: Mapping[str, str | Path]) -> list[dict[str, Any]]:
                 "seeds": " ".join(map(str, provenance["seeds"] or [])),
                 "hardware": provenance["hardware"],
                 "minutes": provenance["time"] / 60,
-                "commit": (provenance["commit"] or "")[:12],
+                "commit": _short(provenance["commit"] or ""),
             }
         )
     return rows
@@ -75,6 +75,10 @@ def render(readme: Path) -> str:
         return match[1] + _markdown(readme.parent / match["file"], match["columns"]) + match[4]
 
     return TABLE.sub(fill, readme.read_text())
+
+
+def _short(commit: str) -> str:
+    return commit[:12] + ("+" if commit.endswith("+") else "")
 
 
 def _markdown(path: Path, columns: str) -> str:

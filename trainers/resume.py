@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,14 +21,20 @@ from torch.utils.data import Sampler, SequentialSampler
 from trainers.samplers import Position, ShardedSampler
 
 KEY = "exact_resume"
+FREE = ("data.num_workers", "data.predict_path")
+"""Hyper-parameters that do not change results, and may be others after a resume."""
 
 
 class ExactResume(Callback):
     """Give the datamodule its samplers, and make resuming exact, in the middle of an epoch too.
 
     Exact on as many processes as before, for modules and data that draw random numbers from the global generators or
-    from generators seeded by (seed, epoch, index). On another number of processes the global batches stay the same, the
-    random states do not.
+    from generators seeded by (seed, epoch, index). Items that loader workers make (num_workers > 0) may only draw from
+    the latter: a worker's own random states are not stored. On another number of processes the global batches stay the
+    same, the random states do not.
+
+    A run is continued as it was started: other hyper-parameters of the module or the datamodule are an error, except
+    those that do not change results.
     """
 
     def __init__(self) -> None:
@@ -36,9 +43,18 @@ class ExactResume(Callback):
         self._plateau: dict[str, float] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Let the datamodule's loaders, which are made after this, sample through `ShardedSampler`."""
+        """Let the datamodule's loaders, which are made after this, sample through `ShardedSampler`.
+
+        Raises:
+            ValueError: there are several processes, and nothing would share the samples among them.
+        """
         datamodule = trainer.datamodule  # type: ignore[attr-defined]
         if not hasattr(datamodule, "sampler_factory"):
+            if trainer.world_size > 1 and not trainer._accelerator_connector.use_distributed_sampler:
+                raise ValueError(
+                    f"each of the {trainer.world_size} processes would see all samples; give the data as a "
+                    "ZooDataModule, or build the trainer with use_distributed_sampler=True"
+                )
             return
 
         def make_sampler(dataset: Any, training: bool) -> Sampler[int]:
@@ -74,14 +90,20 @@ class ExactResume(Callback):
             "position": tuple(_position(trainer)),
             "random_states": _gather(trainer, _random_state(trainer)),
             "plateau": _awaited_by_plateau_schedules(trainer),
+            "hparams": _hparams(trainer),
             "loggers": {type(logger).__name__: logger.version for logger in trainer.loggers},
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Take the position for the samplers, and keep the random state until it is needed."""
+        """Take the position for the samplers, and keep the random state until it is needed.
+
+        Raises:
+            ValueError: the run was started with other hyper-parameters.
+        """
         if trainer.state.fn != TrainerFn.FITTING or KEY not in checkpoint:
             return
         saved = checkpoint[KEY]
+        _require_same(saved["hparams"], _hparams(trainer))
         self._position = Position(*saved["position"])
         self._plateau = saved["plateau"]
         # Lightning looks for a loader that resumes; here it is the sampler that does.
@@ -121,6 +143,30 @@ class ExactResume(Callback):
         if self._random_state is not None:
             _set_random_state(trainer, self._random_state)
             self._random_state = None
+
+
+def _hparams(trainer: Trainer) -> dict[str, Any]:
+    datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+    parts = {"model": dict(trainer.lightning_module.hparams), "data": dict(datamodule.hparams) if datamodule else {}}
+    return dict(_plain_fields("", parts))
+
+
+def _plain_fields(prefix: str, values: dict[Any, Any]) -> Iterator[tuple[str, Any]]:
+    # Other values than plain ones would keep the file from loading in torch's safe mode.
+    for name, value in values.items():
+        if isinstance(value, (dict, list, tuple)):
+            items = value if isinstance(value, dict) else dict(enumerate(value))
+            yield from _plain_fields(f"{prefix}{name}.", items)
+        elif value is None or type(value) in (bool, int, float, str):
+            yield f"{prefix}{name}", value
+
+
+def _require_same(saved: dict[str, Any], given: dict[str, Any]) -> None:
+    unset = "unset"
+    pairs = {name: (saved.get(name, unset), given.get(name, unset)) for name in sorted({*saved, *given} - {*FREE})}
+    changes = [f"{name}: {before!r} -> {now!r}" for name, (before, now) in pairs.items() if before != now]
+    if changes:
+        raise ValueError(f"the run was started with other hyper-parameters (saved -> given): {'; '.join(changes)}")
 
 
 def _position(trainer: Trainer) -> Position:

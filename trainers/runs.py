@@ -23,8 +23,8 @@ def claim_run_folder(output: str | Path | None, name: str, resume: str | Path | 
     Args:
         output: the folder; None takes the next number in runs/<name> or, when resuming, the folder of that run.
         name: a recipe such as "spe/zinc"; "python" for runs without one.
-        resume: None starts afresh; "auto" continues the newest run, or starts one if there is none to continue; else
-            the path of a run folder or of a checkpoint file.
+        resume: None starts afresh; "auto" continues the newest run, or starts one if that wrote no last.ckpt; else the
+            path of a run folder or of a checkpoint file.
 
     Returns:
         The folder and the checkpoint file (None starts afresh).
@@ -59,13 +59,15 @@ def claim_run_folder(output: str | Path | None, name: str, resume: str | Path | 
 
 
 def find_resume(folder: str | Path) -> Path | None:
-    """Return last.ckpt of a run folder, or of the newest run in a folder of numbered runs; None if there is none."""
+    """Return last.ckpt of a run folder, or of the newest run in a folder of numbered runs; None if it has none.
+
+    Never that of an older run: what was interrupted is the newest, and the older ones may be finished.
+    """
     folder = Path(folder)
     if (folder / LAST).is_file():
         return folder / LAST
-    resumable = (run for run in folder.glob("*") if run.name.isdigit() and (run / LAST).is_file())
-    newest = max(resumable, key=lambda run: int(run.name), default=None)
-    return newest and newest / LAST
+    newest = max((run for run in folder.glob("*") if run.name.isdigit()), key=lambda run: int(run.name), default=folder)
+    return newest / LAST if (newest / LAST).is_file() else None
 
 
 def _checkpoint(resume: str | Path | None, folder: Path) -> Path | None:

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 import checkpoints
+from checkpoints.files import write_file
 from datamodules.module import ZooDataModule
 from trainers import catalogue
 from trainers.loggers import ZooWandbLogger
@@ -48,7 +49,7 @@ def prepare(command: str, options: argparse.Namespace, overrides: list[str], sho
 
     Args:
         command: "fit", "validate", "test" or "predict".
-        options: recipe, preset, logger, output, checkpoint and resume.
+        options: recipe, preset, logger, output and checkpoint; for "fit" also resume and every_n_train_steps.
         overrides: the other words, such as ["--model.lr", "3e-4"].
         shown: all words after the command, for the record.
 
@@ -56,7 +57,7 @@ def prepare(command: str, options: argparse.Namespace, overrides: list[str], sho
         ArgumentError: an unknown or malformed field.
         ValueError: an unknown recipe, preset or value; a folder that already holds a run.
     """
-    if not options.recipe and not {"--config", "--model"} & set(overrides):
+    if not options.recipe and not {"--config", "--model"} & {word.split("=")[0] for word in overrides}:
         raise ValueError(f"give --recipe NAME; recipes: {', '.join(catalogue.list_recipes())}")
     cli = _CLI(command, options, overrides, shlex.join(["eigenzoo", command, *shown]))
     return Run(cli.trainer, _with_checkpoint(command, cli.model, options.checkpoint), cli.datamodule)
@@ -141,6 +142,7 @@ class _CLI(LightningCLI):
             recipe=self._recipe_name(),
             job_type=self.command,
             command=self.shown,
+            every_n_train_steps=getattr(self.options, "every_n_train_steps", None),
             **arguments,
         )
 
@@ -156,7 +158,7 @@ class _SaveConfig(SaveConfigCallback):
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         resolved = self.parser.dump(self.config)
-        Path(trainer.default_root_dir, "config.yaml").write_text(resolved)
+        write_file(Path(trainer.default_root_dir, "config.yaml"), resolved.encode())
         for logger in trainer.loggers:
             if isinstance(logger, ZooWandbLogger):
                 logger.log_hyperparams({"config": yaml.safe_load(resolved)})
@@ -180,14 +182,14 @@ def _with_checkpoint(command: str, module: LightningModule, source: str | None) 
 def _fit(run: Run) -> None:
     trainer, module, datamodule = run
     trainer.fit(module, datamodule=datamodule)
-    # A resumed trainer holds on to what it resumed from, in a parent process too; the test wants the best.
-    trainer.ckpt_path = None
     folder = Path(trainer.default_root_dir)
     best = folder / BEST
     weights = best if best.is_file() else None
     _print_metrics(trainer.test(module, datamodule=datamodule, ckpt_path=weights, verbose=False))
     exported = folder / "checkpoint"
     _print(f"run: {folder}" + (f"\ncheckpoint: {exported}" if exported.is_dir() else ""))
+    for figure in sorted(folder.glob("figures/*.png")):
+        _print(f"figure: {figure}")
 
 
 def _validate(run: Run) -> None:

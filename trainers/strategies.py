@@ -6,7 +6,10 @@ from inspect import signature
 from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
+from lightning.pytorch.trainer.states import TrainerFn
 from torch.nn.parallel import DistributedDataParallel
 
 # Its name since torch 2.14, or before.
@@ -28,12 +31,27 @@ class ZooDDPStrategy(DDPStrategy):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{_SYNC_BUFFERS: False, "find_unused_parameters": False, **kwargs})
 
+    def _configure_launcher(self) -> None:
+        if self._start_method == "popen":
+            super()._configure_launcher()
+        else:
+            self._launcher = _Launcher(self, start_method=self._start_method)
+
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """Run the step and let all ranks take over rank 0's buffers."""
         output = super().training_step(*args, **kwargs)
         for buffer in self.lightning_module.buffers():  # type: ignore[union-attr]
             torch.distributed.broadcast(buffer, src=0)
         return output
+
+
+class _Launcher(_MultiProcessingLauncher):
+    """Tell the trainer of the parent process, too, that what it resumed from is used up."""
+
+    def update_main_process_results(self, trainer: Trainer, extra: dict[str, Any]) -> None:
+        super().update_main_process_results(trainer, extra)
+        if trainer.state.fn == TrainerFn.FITTING:
+            trainer.ckpt_path = None
 
 
 def register() -> None:

@@ -40,8 +40,8 @@ def build_trainer(
         preset: one or more names from `trainers.catalogue.list_presets()`; later ones win.
         logger: "csv", or "wandb" or "tensorboard" beside it; None logs nothing.
         output: the run folder; by default the next number in runs/<recipe>.
-        resume: "auto" continues the newest run, or the one in `output`, if there is one; else the path of a run folder
-            or of a checkpoint file. The first `fit` starts from it.
+        resume: "auto" continues the newest run, or the one in `output`, if it wrote a checkpoint; else the path of a
+            run folder or of a checkpoint file. The first `fit` starts from it.
         callbacks: more callbacks; one of a default's class replaces the default.
         recipe: what is run, for instance "spe/zinc"; it names the run.
         job_type: "fit", "validate", "test" or "predict": how wandb sorts the run.
@@ -83,7 +83,8 @@ def build_trainer(
         defaults.append(LearningRateMonitor())
     replaced = {type(callback) for callback in own}
     arguments["callbacks"] = [*(callback for callback in defaults if type(callback) not in replaced), *own]
-    arguments["plugins"] = [*(arguments.get("plugins") or []), AtomicCheckpointIO()]
+    plugins = arguments.get("plugins") or []
+    arguments["plugins"] = [*(plugins if isinstance(plugins, list) else [plugins]), AtomicCheckpointIO()]
     trainer = Trainer(logger=loggers or False, default_root_dir=folder, **arguments)
     trainer.ckpt_path = checkpoint
     return trainer

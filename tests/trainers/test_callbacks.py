@@ -6,6 +6,7 @@ import matplotlib.image
 import pytest
 import torch
 from lightning.pytorch import Callback, seed_everything
+from torch.utils.data import DataLoader
 
 import checkpoints
 from tests.trainers.toys import ToyData, ToyModule
@@ -140,6 +141,29 @@ def test_throughput_counts_samples_of_all_batches_and_not_validation(tmp_path, m
     assert logged(tmp_path)["throughput/samples_per_second"] == [24 / 2, 24 / 2]
 
 
+class Iterable(torch.utils.data.IterableDataset):
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __iter__(self):
+        return iter(self.dataset)
+
+
+def test_throughput_counts_batches_where_samples_cannot_be_counted(tmp_path):
+    class First(ToyModule):
+        def training_step(self, batch, batch_idx):
+            return super().training_step(batch["one"] if isinstance(batch, dict) else batch, batch_idx)
+
+    data = ToyData()
+    data.setup("fit")
+    stream = DataLoader(Iterable(data.dataset), batch_size=4)
+    for name, loaders in {"stream": stream, "dict": {"one": DataLoader(data.dataset, 4), "two": stream}}.items():
+        build(tmp_path / name, logger="csv", max_epochs=1).fit(First(), loaders, stream)
+        (rate,) = logged(tmp_path / name)["throughput/batches_per_second"]
+        assert rate > 0
+        assert "throughput/samples_per_second" not in logged(tmp_path / name)
+
+
 def test_metrics_and_data_files(tmp_path):
     trainer, module = build(tmp_path), ToyModule()
     trainer.fit(module, ToyData())
@@ -193,7 +217,7 @@ def test_modules_from_elsewhere_are_not_exported(tmp_path):
     assert not (tmp_path / "checkpoint").exists()
 
 
-def spe_run(folder, **arguments):
+def spe_run(folder, command="eigenzoo fit", **arguments):
     from datamodules.graphs import SubstructureCounting
     from zoo.spe import SPEModule
 
@@ -202,7 +226,7 @@ def spe_run(folder, **arguments):
         ["3-cycle", "4-cycle", "5-cycle", "6-cycle"], network_kwargs={**kwargs, "phi_width": 4, "rho_width": 4}
     )
     limits = {"limit_train_batches": 2, "limit_val_batches": 1, "limit_test_batches": 1}
-    trainer = build(folder, recipe="spe/counting", command="eigenzoo fit", **limits, **arguments)
+    trainer = build(folder, recipe="spe/counting", command=command, **limits, **arguments)
     return trainer, module, SubstructureCounting(num_train=16, num_val=8, num_test=8, batch_size=8)
 
 
@@ -221,6 +245,15 @@ def test_export_is_the_best_weights_with_the_metrics_of_their_test(tmp_path):
     best = torch.load(tmp_path / "checkpoints/best.ckpt")["state_dict"]
     loaded = checkpoints.load(tmp_path / "checkpoint").state_dict()
     assert all(torch.equal(loaded[name], best[name]) for name in loaded)
+
+
+def test_a_resumed_run_exports_the_command_that_it_was_started_with(tmp_path):
+    trainer, module, datamodule = spe_run(tmp_path, max_epochs=1)
+    trainer.fit(module, datamodule)
+    trainer, module, datamodule = spe_run(tmp_path, command="eigenzoo fit --resume auto", resume="auto")
+    trainer.fit(module, datamodule)
+    provenance = checkpoints.info(tmp_path / "checkpoint")["provenance"]
+    assert (provenance["command"], provenance["epochs"]) == ("eigenzoo fit", 2)
 
 
 def test_throughput_is_a_default_that_can_be_replaced(tmp_path):

@@ -6,13 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
+import torch
 import yaml
 
 import checkpoints
 from tests.paths import REPOSITORY
-from trainers import catalogue
+from trainers import catalogue, doctor
 from trainers.cli import main
 
 TINY = {
@@ -99,6 +101,9 @@ def test_fit_writes_the_run_folder_and_prints_the_result(recipe, in_tmp, capsys)
     metrics = json.loads((run / "metrics.json").read_text())
     assert f"{metrics['test/mae']:.6g}" in printed
     assert str(run / "checkpoint") in printed
+    figures = [f"figure: {path}" for path in sorted((run / "figures").iterdir())]
+    assert figures
+    assert [line for line in printed.splitlines() if line.startswith("figure")] == figures
 
 
 def test_runs_are_numbered_and_auto_continues_the_newest(recipe, in_tmp):
@@ -176,6 +181,21 @@ def test_fit_from_a_checkpoint_starts_from_its_weights(recipe, trained, in_tmp, 
     assert "do not fit the recipe's model" in message
 
 
+def test_a_killed_run_loses_no_more_than_n_steps(recipe, in_tmp, monkeypatch):
+    class Killed(Exception):
+        pass
+
+    def kill(self, trainer, *_):
+        if trainer.global_step == 2:
+            raise Killed
+
+    words = ["fit", "--recipe", recipe, "--output", "mine", "--data.batch_size", "4", "--every_n_train_steps", "1"]
+    monkeypatch.setattr("trainers.callbacks.StopOnNaN.on_train_batch_start", kill, raising=False)
+    with pytest.raises(Killed):
+        main(words)
+    assert torch.load(in_tmp / "mine/checkpoints/last.ckpt")["global_step"] == 2
+
+
 def test_callbacks_from_the_command_line(recipe, in_tmp):
     callback = "--trainer.callbacks+=trainers.callbacks.EMA"
     main(["fit", "--recipe", recipe, "--output", "mine", callback, "--trainer.callbacks.decay=0.5"])
@@ -235,6 +255,11 @@ def test_two_processes_by_a_launcher_equal_the_forked_ones(launcher, recipe, in_
     [
         (["fli"], ["unknown command 'fli'", "fit, validate"]),
         (["fit"], ["give --recipe NAME", "spe/counting"]),
+        (["fit", "--config=nowhere.yaml"], ["nowhere.yaml"]),
+        (["fit", "--model=zoo.Nothing"], ["zoo.Nothing"]),
+        (["fit", "--recipe", "spe/counting", "--every_n_train_steps", "0"], ["every_n_train_steps=0 is not allowed"]),
+        (["fit", "--recipe", "spe/counting", "--every_n_train_steps", "x"], ["every_n_train_steps", "'x'"]),
+        (["test", "--recipe", "spe/counting", "--every_n_train_steps", "1"], ["--every_n_train_steps"]),
         (["fit", "--recipe", "spe/countng"], ["unknown recipe 'spe/countng'", "did you mean 'spe/counting'"]),
         (["fit", "--recipe", "spe/counting", "--preset", "cpux"], ["unknown preset 'cpux'", "did you mean 'cpu'"]),
         (["fit", "--recipe", "spe/counting", "--model.wdith", "3"], ["wdith"]),
@@ -297,6 +322,23 @@ def test_list(capsys):
     printed = capsys.readouterr().out.splitlines()
     for name in ("  spe-gine", "  spe/counting", "  ddp_sim", "  datamodules.graphs.ZINC"):
         assert name in printed
+
+
+def test_doctor_reports_a_process_that_does_not_answer(monkeypatch):
+    work = doctor._reduce_for_a_second
+    monkeypatch.setattr(doctor, "TIMEOUT", 1.0)
+    monkeypatch.setattr(
+        doctor, "_reduce_for_a_second", lambda rank, store: work(rank, store) if rank == 0 else time.sleep(60)
+    )
+    started = time.perf_counter()
+    assert doctor._all_reduce().startswith("FAILED: ")
+    assert time.perf_counter() - started < 30
+
+
+@pytest.mark.parametrize(("value", "offline"), [("1", True), ("true", True), ("0", False), ("", False)])
+def test_doctor_says_offline_where_downloads_are_refused(value, offline, monkeypatch):
+    monkeypatch.setenv("EIGENZOO_OFFLINE", value)
+    assert ("offline" in doctor._cache()) == offline
 
 
 def test_doctor(capsys):

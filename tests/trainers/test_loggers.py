@@ -143,14 +143,16 @@ def test_wandb_offline_run_holds_everything(tmp_path, offline):
     assert {"train/loss", "val/mae", "test/mae", "gradient_norm/total", "throughput/samples_per_second"} <= logged
     assert any(key.startswith("test/predictions") for key in logged), "the figure"
     assert found["config"]["lr"] == module.hparams["lr"]
-    (artifact,) = found["artifacts"]
-    assert json.loads(artifact.metadata).keys() == trainer.callback_metrics.keys()
-    assert {entry.path for entry in artifact.manifest.contents} == {
-        "README.md",
-        "config.json",
-        "reference.safetensors",
-        "weights.safetensors",
-    }
+    after_fit, after_test = found["artifacts"]
+    assert json.loads(after_fit.metadata).keys() == {"val/mae"}
+    assert json.loads(after_test.metadata).keys() == {"val/mae", *trainer.callback_metrics}
+    for artifact in (after_fit, after_test):
+        assert {entry.path for entry in artifact.manifest.contents} == {
+            "README.md",
+            "config.json",
+            "reference.safetensors",
+            "weights.safetensors",
+        }
     assert found["exit_codes"] == [0]
 
 

@@ -12,7 +12,8 @@ from torch.multiprocessing import ProcessExitedException
 from tests.trainers.toys import ToyData, ToyModule
 from trainers import build_trainer
 from trainers.callbacks import EMA, Checkpoints
-from trainers.runs import LAST, find_resume
+from trainers.resume import _plain_fields
+from trainers.runs import LAST, claim_run_folder, find_resume
 from trainers.samplers import Position
 
 QUIET = {"logger": None, "enable_progress_bar": False, "enable_model_summary": False, "max_epochs": 4}
@@ -177,8 +178,43 @@ def test_fit_after_a_finished_resume_starts_afresh(tmp_path):
     fit(tmp_path, max_epochs=1)
     seed_everything(3, verbose=False)
     trainer = build_trainer(output=tmp_path, resume="auto", preset="cpu", **QUIET)
-    trainer.fit(ToyModule(), ToyData())
+    trainer.fit(ToyModule(dropout=0.5), ToyData())
     assert trainer.ckpt_path is None
+
+
+def test_after_a_resume_on_forked_processes_the_parent_tests_the_new_weights(tmp_path):
+    fit(tmp_path, max_epochs=1, preset="ddp_sim")
+    trainer = build_trainer(output=tmp_path, resume="auto", preset="ddp_sim", **QUIET)
+    trainer.fit(module := ToyModule(dropout=0.5), data := ToyData())
+    assert trainer.ckpt_path is None
+    tested = trainer.test(module, data, verbose=False)
+    assert tested == trainer.test(module, data, ckpt_path=tmp_path / LAST, verbose=False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"module": {"lr": 0.5}}, r"\(saved -> given\): model\.lr: 0\.05 -> 0\.5$"),
+        ({"data": {"seed": 1}, "module": {"dropout": 0.1}}, r"data\.seed: 0 -> 1; model\.dropout: 0\.5 -> 0\.1$"),
+    ],
+)
+def test_resume_with_other_hyper_parameters_is_refused(changed, message, tmp_path):
+    fit(tmp_path, max_epochs=1)
+    with pytest.raises(ValueError, match=message):
+        fit(tmp_path, resume="auto", **changed)
+
+
+def test_resume_with_other_workers_and_more_epochs_is_allowed(tmp_path):
+    fit(tmp_path, max_epochs=1)
+    assert_same(
+        fit(tmp_path, resume="auto", max_epochs=2, data={"num_workers": 1}), fit(tmp_path / "other", max_epochs=2)
+    )
+
+
+def test_hyper_parameters_are_compared_field_by_field_and_plain():
+    values = {"kwargs": {"width": 8, "sizes": (1, 2)}, "seed": None, "tensor": torch.ones(1)}
+    fields = {"kwargs.width": 8, "kwargs.sizes.0": 1, "kwargs.sizes.1": 2, "seed": None}
+    assert dict(_plain_fields("", values)) == fields
 
 
 def test_best_is_kept_over_a_resume_and_a_move(tmp_path):
@@ -198,8 +234,19 @@ def test_find_resume(tmp_path):
         (tmp_path / number / "checkpoints").mkdir(parents=True)
     for number in ("2", "10"):
         (tmp_path / number / LAST).touch()
-    assert find_resume(tmp_path) == tmp_path / "10" / LAST, "newest by number that has something to resume"
+    assert find_resume(tmp_path) is None, "the newest by number has nothing to resume, and older ones are done"
+    (tmp_path / "11" / LAST).touch()
+    assert find_resume(tmp_path) == tmp_path / "11" / LAST
     assert find_resume(tmp_path / "2") == tmp_path / "2" / LAST
+
+
+def test_auto_starts_a_new_run_where_the_newest_wrote_no_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "runs/python"
+    (root / "0" / LAST).parent.mkdir(parents=True)
+    (root / "0" / LAST).touch()
+    (root / "1/logs").mkdir(parents=True)
+    assert claim_run_folder(None, "python", "auto") == (root / "2", None)
 
 
 def test_resume_of_what_is_not_there(tmp_path):

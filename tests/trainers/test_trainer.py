@@ -5,10 +5,12 @@ import inspect
 import pytest
 import torch
 import yaml
+from lightning.fabric.plugins.environments import LightningEnvironment
 from lightning.pytorch import Trainer
 
 from tests.trainers.toys import ToyData, ToyModule
 from trainers import build_trainer
+from trainers.callbacks.checkpoints import AtomicCheckpointIO
 from trainers.catalogue import list_presets, preset_arguments, preset_path
 
 QUIET = {"enable_progress_bar": False, "enable_model_summary": False}
@@ -81,3 +83,34 @@ def test_plain_datamodules_are_left_alone(tmp_path):
     trainer = build_trainer("cpu", output=tmp_path, logger=None, max_epochs=1, **QUIET)
     trainer.fit(module := ToyModule(), loader, loader)
     assert module.seen[0] == [0, 1, 2, 3]
+
+
+class Unsampled(ToyData):
+    def __init__(self):
+        super().__init__(length=8)
+        del self.sampler_factory
+
+    def loader(self, training):
+        return torch.utils.data.DataLoader(self.dataset, batch_size=2)
+
+
+def test_processes_that_would_all_see_all_samples_are_refused(tmp_path):
+    message = "each of the 2 processes would see all samples; .* ZooDataModule, .* use_distributed_sampler=True"
+    with pytest.raises(Exception, match=message):
+        build_trainer("ddp_sim", output=tmp_path, logger=None, max_epochs=1, **QUIET).fit(ToyModule(), Unsampled())
+
+
+def test_plain_datamodules_on_two_processes_with_lightnings_sampler(tmp_path):
+    trainer = build_trainer(
+        "ddp_sim", output=tmp_path, logger=None, max_epochs=1, use_distributed_sampler=True, **QUIET
+    )
+    trainer.fit(ToyModule(), Unsampled())
+    assert torch.load(tmp_path / "checkpoints/last.ckpt")["global_step"] == 2
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_plugins_alone_or_in_a_list(several, tmp_path):
+    plugin = LightningEnvironment()
+    trainer = build_trainer("cpu", output=tmp_path, plugins=[plugin] if several else plugin, **QUIET)
+    assert trainer._accelerator_connector.cluster_environment is plugin
+    assert isinstance(trainer.strategy.checkpoint_io, AtomicCheckpointIO)

@@ -76,6 +76,7 @@ class ToyData(LightningDataModule):
 
     def __init__(self, batch_size=4, length=26, num_workers=0, seed=0):
         super().__init__()
+        self.save_hyperparameters()
         self.batch_size, self.length, self.num_workers, self.seed = batch_size, length, num_workers, seed
         self.sampler_factory = None
 

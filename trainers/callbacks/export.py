@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from lightning.pytorch.loggers import WandbLogger
 import checkpoints
 from datamodules.module import ZooDataModule
 from trainers.callbacks.ema import EMA
+from trainers.revision import revision
 from trainers.runs import BEST
 from zoo.module import ZooModule
 
@@ -25,12 +25,13 @@ REFERENCE_SAMPLES = 4
 class ExportCheckpoint(Callback):
     """Write the best weights as a checkpoint folder at the end of `fit`, and again, with its metrics, after their test.
 
-    Every module of the zoo can be exported; others are left alone. With wandb the folder is logged as an artifact.
+    Every module of the zoo can be exported; others are left alone. With wandb the folder is logged as an artifact each
+    time.
 
     Args:
         folder: the run folder; the checkpoint is its folder "checkpoint".
         recipe: what the module is trained with, for instance "spe/zinc".
-        command: the command that trains it.
+        command: the command that trains it; a resumed run records the one that it was started with.
     """
 
     def __init__(self, folder: str | Path, recipe: str | None = None, command: str | None = None) -> None:
@@ -43,11 +44,12 @@ class ExportCheckpoint(Callback):
         self._started = time.perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the seconds of training so far, over all resumes."""
-        return {"seconds": self._seconds + time.perf_counter() - self._started}
+        """Return the command, and the seconds of training so far, over all resumes."""
+        return {"command": self.command, "seconds": self._seconds + time.perf_counter() - self._started}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Count on from the seconds before."""
+        """Take over the first command, and count on from the seconds before."""
+        self.command = state_dict["command"]
         self._seconds = state_dict["seconds"]
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -64,9 +66,6 @@ class ExportCheckpoint(Callback):
         exported = checkpoints.info(self.folder)
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         self._save(trainer, pl_module, exported["metrics"] | metrics, exported["provenance"])
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                _log_artifact(logger, self.folder, metrics)
 
     def _exports(self, trainer: Trainer, pl_module: LightningModule) -> bool:
         if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
@@ -98,6 +97,9 @@ class ExportCheckpoint(Callback):
             weights="ema" if averaged else "raw",
             overwrite=True,
         )
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                _log_artifact(logger, self.folder, metrics)
 
     def _provenance(self, trainer: Trainer) -> dict[str, Any]:
         data = trainer.datamodule.metadata()  # type: ignore[attr-defined]
@@ -109,7 +111,7 @@ class ExportCheckpoint(Callback):
             "hardware": f"{trainer.world_size} x {_device(trainer)}",
             "epochs": trainer.current_epoch,
             "time": self.state_dict()["seconds"],
-            "commit": _commit(),
+            "commit": revision(),
             "licence": None,
             "paper": None,
             "command": self.command,
@@ -120,15 +122,6 @@ class ExportCheckpoint(Callback):
 def _device(trainer: Trainer) -> str:
     device = trainer.strategy.root_device
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
-
-
-def _commit() -> str | None:
-    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        run = subprocess.run(git, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None
-    return run.stdout.strip() or None
 
 
 def _log_artifact(logger: WandbLogger, folder: Path, metrics: dict[str, float]) -> None:

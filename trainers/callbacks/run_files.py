@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+
+from checkpoints.files import write_file
 
 STAGES = ("train/", "val/", "test/")
 
@@ -47,6 +48,4 @@ class RunFiles(Callback):
         if not trainer.is_global_zero or trainer.fast_dev_run or trainer.sanity_checking:  # type: ignore[attr-defined]
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / f"{name}.partial"
-        partial.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
-        os.replace(partial, self.folder / name)
+        write_file(self.folder / name, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())

@@ -9,13 +9,15 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.utils.data import DataLoader, IterableDataset
 
 
 class Throughput(Callback):
     """Log, per epoch, training samples per second over all ranks and the peak memory so far of rank 0.
 
-    Names: `throughput/samples_per_second` (without validation), `throughput/peak_memory_gb` (of the process) and, on a
-    GPU, `throughput/peak_gpu_memory_gb` (of the allocator).
+    Names: `throughput/samples_per_second` (without validation), or `throughput/batches_per_second` where the loader is not
+    one `DataLoader` over a dataset with a length; `throughput/peak_memory_gb` (of the process) and, on a GPU,
+    `throughput/peak_gpu_memory_gb` (of the allocator).
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -47,8 +49,13 @@ class Throughput(Callback):
         """Log the epoch."""
         seconds = self._seconds + time.perf_counter() - self._resumed_at
         loader: Any = trainer.train_dataloader
-        samples = self._batches * trainer.world_size * -(-len(loader.sampler) // len(loader))
-        values = {"throughput/samples_per_second": samples / seconds, "throughput/peak_memory_gb": _peak_memory()}
+        rate = self._batches * trainer.world_size / seconds
+        values = {"throughput/peak_memory_gb": _peak_memory()}
+        if isinstance(loader, DataLoader) and not isinstance(loader.dataset, IterableDataset):
+            batch_size = -(-len(loader.sampler) // len(loader))  # type: ignore[arg-type]
+            values["throughput/samples_per_second"] = rate * batch_size
+        else:
+            values["throughput/batches_per_second"] = rate
         if pl_module.device.type == "cuda":
             values["throughput/peak_gpu_memory_gb"] = torch.cuda.max_memory_allocated(pl_module.device) / 1e9
         # To the loggers at once: these are no results, which Lightning would want to average over ranks.
