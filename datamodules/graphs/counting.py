@@ -100,9 +100,10 @@ class SubstructureCounting(GraphDataModule):
         )
 
     def target_statistics(self) -> tuple[list[float], list[float]]:
-        """Return mean and standard deviation of the counts in the training split."""
+        """Return mean and standard deviation of the counts in the training split; 1 where a count does not vary."""
         counts = torch.cat([graph.y for graph in self.dataset("train")])
-        return counts.mean(0).tolist(), counts.std(0, correction=0).tolist()
+        deviation = counts.std(0, correction=0)
+        return counts.mean(0).tolist(), deviation.where(deviation > 0, 1.0).tolist()
 
     def metadata(self) -> dict[str, Any]:
         """Return the provenance of the graphs."""

@@ -15,6 +15,11 @@ def test_get_network_builds_by_name():
     assert isinstance(network, nn.Module)
 
 
+def test_arguments_of_encodings_are_checked_without_encodings_too():
+    with pytest.raises(TypeError, match="num_eig"):
+        zoo.get_network("spe-gine", pe="none", num_eig=3)
+
+
 def test_unknown_names_are_refused_with_the_closest_ones():
     with pytest.raises(ValueError, match="unknown network 'spe-gin'; did you mean 'spe-gine'"):
         zoo.get_network("spe-gin")

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader, IterableDataset
 class Throughput(Callback):
     """Log, per epoch, training samples per second over all ranks and the peak memory so far of rank 0.
 
-    Names: `throughput/samples_per_second` (without validation), or `throughput/batches_per_second` where the loader is not
-    one `DataLoader` over a dataset with a length; `throughput/peak_memory_gb` (of the process) and, on a GPU,
+    Names: `throughput/samples_per_second` (without validation), or `throughput/batches_per_second` where the loader is
+    not one `DataLoader` over a dataset with a length; `throughput/peak_memory_gb` (of the process) and, on a GPU,
     `throughput/peak_gpu_memory_gb` (of the allocator).
     """
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from torch.utils.checkpoint import checkpoint
 from torch_geometric.data import Data
 
@@ -20,7 +21,7 @@ from zoo.spe.pairs import NodePairs
 from zoo.spe.phi import ACTIVATIONS, PHIS, make_phi
 from zoo.spe.rho import GINRho, MLPRho
 
-RHOS = ("gin", "mlp")
+RHO_NORMS = {"gin": "batch", "mlp": "layer"}  # the published norm of each rho
 
 
 def pair_tensor(z: Tensor, eigvecs: Tensor, pairs: NodePairs) -> Tensor:
@@ -56,7 +57,8 @@ class SPE(nn.Module):
     """Positional encodings of nodes from the Laplacian spectrum.
 
     Args:
-        num_eigs: number d of eigenpairs used, the smallest ones; None for all that the batch holds.
+        num_eigs: number d of eigenpairs used, the smallest ones; None for all that the batch holds, which whole
+            eigenspaces need: `AddLaplacianSpectrum(k, complete_eigenspace=True)` keeps more than k where k cuts one.
         pe_width: width p of the encoding; `num_eigs` if None.
         phi: name of phi, see `zoo.spe.phi`.
         phi_channels: number M of functions phi_l.
@@ -69,7 +71,8 @@ class SPE(nn.Module):
         rho: name of rho, "gin" or "mlp", see `zoo.spe.rho`.
         rho_layers: layers of rho.
         rho_width: hidden width of rho.
-        rho_norm: norm in the perceptrons of rho, "batch", "layer" or "none".
+        rho_norm: norm in the perceptrons of rho, "batch", "layer" or "none"; by default as published, "batch" in gin
+            and "layer" in mlp.
         rho_batch_norm: batch normalisation between the layers of rho = "gin".
         rho_dropout: dropout probability in rho.
         random_epsilon: start eps of rho = "gin" from N(0, 1) as published, instead of 0.
@@ -96,7 +99,7 @@ class SPE(nn.Module):
         rho: str = "gin",
         rho_layers: int = 8,
         rho_width: int = 128,
-        rho_norm: str = "batch",
+        rho_norm: str | None = None,
         rho_batch_norm: bool = False,
         rho_dropout: float = 0.0,
         random_epsilon: bool = False,
@@ -105,7 +108,8 @@ class SPE(nn.Module):
         super().__init__()
         require_choice("phi", phi, PHIS)
         require_choice("phi_activation", phi_activation, ACTIVATIONS)
-        require_choice("rho", rho, RHOS)
+        require_choice("rho", rho, RHO_NORMS)
+        rho_norm = RHO_NORMS[rho] if rho_norm is None else rho_norm
         require_choice("rho_norm", rho_norm, NORMS)
         require_probability(rho_dropout=rho_dropout)
         require_positive(phi_channels=phi_channels, phi_layers=phi_layers, phi_width=phi_width, phi_heads=phi_heads)
@@ -143,7 +147,8 @@ class SPE(nn.Module):
         """Return Z = phi(Lambda) (B, d, M) and V (N, d) of a batch, in the dtype of the parameters.
 
         Raises:
-            ValueError: the batch has no spectrum, or one of fewer pairs than `num_eigs` and the nodes of a graph.
+            ValueError: the batch has no spectrum, or one of fewer pairs than `num_eigs` and the nodes of a graph; or
+                the parameters are of half precision.
         """
         for key in ("eigvals", "eigvecs", "num_eigs"):
             if key not in batch:
@@ -157,7 +162,11 @@ class SPE(nn.Module):
                 f"use AddLaplacianSpectrum(k={self.num_eigs})"
             )
         dtype = next((parameter.dtype for parameter in self.parameters()), batch.eigvecs.dtype)
-        eigvals, eigvecs = (batch[key][:, : self.num_eigs].to(dtype) for key in ("eigvals", "eigvecs"))
+        if dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"parameters of {dtype} are not allowed, W would cancel; give float32 and use autocast")
+        # Padded up to num_eigs too: "deepsets" sums over padding, which must not depend on the other graphs.
+        padding = (0, max(0, (self.num_eigs or 0) - width))
+        eigvals, eigvecs = (pad(batch[key][:, : self.num_eigs].to(dtype), padding) for key in ("eigvals", "eigvecs"))
         valid = torch.arange(eigvals.size(1), device=eigvals.device) < batch.num_eigs[:, None]
         with torch.autocast(eigvals.device.type, enabled=False):
             return self.phi(eigvals, valid), eigvecs
@@ -191,5 +200,9 @@ class SPE(nn.Module):
 
 def graph_pointer(batch: Data) -> Tensor:
     """Return where the nodes of each graph start, (B + 1,), also for a single graph that was never batched."""
-    ptr = batch.get("ptr")
-    return torch.tensor([0, batch.num_nodes], device=batch.edge_index.device) if ptr is None else ptr
+    if batch.get("ptr") is not None:
+        return batch.ptr
+    device = batch.edge_index.device
+    if batch.get("batch") is None:
+        return torch.tensor([0, batch.num_nodes], device=device)
+    return pad(batch.batch.bincount().cumsum(0), (1, 0))

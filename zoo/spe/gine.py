@@ -112,7 +112,8 @@ class SPEGINE(nn.Module):
             GINELayer(width, num_bond_types, norm, dropout, random_epsilon) for _ in range(num_layers)
         )
         self.readout = MLP(width, width, num_targets, norm=norm, dropout=dropout)
-        self.spe = SPE(random_epsilon=random_epsilon, **spe) if pe == "spe" else None
+        encoding = SPE(random_epsilon=random_epsilon, **spe)  # built in any case, so that no bad argument passes
+        self.spe = encoding if pe == "spe" else None
         if self.spe is not None:
             self.embed_pe = nn.Linear(self.spe.pe_width, width)
             if aggregate == "concat":

@@ -123,8 +123,9 @@ class SPEModule(ZooModule):
         return self.network(batch)
 
     def _errors(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        predictions = self(batch)
-        return predictions, (batch.y.to(predictions.dtype) - self.target_mean) / self.target_std
+        # In the precision of the statistics: mixed precision would round targets by more than a good model errs.
+        dtype = self.target_mean.dtype
+        return self(batch).to(dtype), (batch.y.to(dtype) - self.target_mean) / self.target_std
 
     def training_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
         """Return the L1 loss of a batch."""

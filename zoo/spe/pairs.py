@@ -39,7 +39,8 @@ class NeighborSum(torch.autograd.Function):
         """Return the gradients of X and scale."""
         x, scale, index, offsets = ctx.saved_tensors
         gradient = gradient.contiguous()
-        scale_gradient = torch.dot(gradient.flatten(), x.flatten()).to(scale.dtype)
+        # Over all pairs: half precision would overflow.
+        scale_gradient = torch.dot(gradient.flatten().to(scale.dtype), x.flatten().to(scale.dtype))
         return NeighborSum.apply(gradient, scale, index, offsets), scale_gradient, None, None
 
 

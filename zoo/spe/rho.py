@@ -94,9 +94,9 @@ class MLPRho(nn.Module):
         in_features: int,
         width: int,
         out_features: int,
-        layers: int = 3,
-        norm: str = "layer",
-        dropout: float = 0.0,
+        layers: int,
+        norm: str,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.mlp = MLP(in_features, width, out_features, layers, norm, dropout)

@@ -210,7 +210,10 @@ def _complete_smallest(matrix: scipy.sparse.csr_matrix, k: int) -> tuple[Tensor,
     """
     n, wanted = matrix.shape[0], k + 1
     while use_sparse_solver(n, wanted):
-        values, vectors = smallest_eigenpairs(matrix, wanted)
+        try:
+            values, vectors = smallest_eigenpairs(matrix, wanted)
+        except scipy.sparse.linalg.ArpackError:  # it found the whole of an eigenspace and cannot go on
+            break
         end = end_of_eigenspace(values, k)
         if end < wanted:
             if count_below(matrix, float(values[end - 1] + values[end]) / 2) == end:

@@ -29,6 +29,8 @@ class AddLaplacianSpectrum(BaseTransform):
     int64, the number of valid pairs, min(n, k). Batches of torch_geometric then hold (B, k), (N, k) and (B,); where
     widths differ (`k=None` or `complete_eigenspace=True`), pass the graphs through `pad_spectra` before batching them.
 
+    Weights in `edge_weight`, of order one, are used; without them every edge has weight 1.
+
     Any function of eigenvectors that is to be well defined must use whole eigenspaces. A k that cuts a repeated
     eigenvalue is therefore reported by a warning, and avoided by `complete_eigenspace`.
 
@@ -45,7 +47,7 @@ class AddLaplacianSpectrum(BaseTransform):
 
     def __init__(
         self,
-        k: int | None,
+        k: int | None = None,
         normalization: Normalization = "sym",
         dtype: torch.dtype = torch.float64,
         complete_eigenspace: bool = False,
@@ -84,9 +86,10 @@ class AddLaplacianSpectrum(BaseTransform):
                 kept = complete if self.complete_eigenspace else wanted
                 cuts += kept < complete
                 width = kept if self.k is None else max(self.k, kept)
-                data.eigvals = _pad_columns(eigvals[None, :kept].to(self.dtype), width)
-                data.eigvecs = _pad_columns(eigvecs[:, :kept].to(self.dtype), width)
-                data.num_eigs = torch.tensor([kept])
+                device = data.edge_index.device
+                data.eigvals = _pad_columns(eigvals[None, :kept].to(device, self.dtype), width)
+                data.eigvecs = _pad_columns(eigvecs[:, :kept].to(device, self.dtype), width)
+                data.num_eigs = torch.tensor([kept], device=device)
         if cuts:
             warnings.warn(
                 f"k={self.k} cuts a repeated eigenspace in {cuts} of {len(graphs)} graph(s): what is computed from the "
@@ -105,7 +108,7 @@ class AddLaplacianSpectrum(BaseTransform):
 
 def _union(graphs: list[Data], size: int) -> scipy.sparse.csr_matrix:
     """Return the weight matrix of the disjoint union of graphs of one size."""
-    edges = torch.cat([data.edge_index for data in graphs], dim=1)
+    edges = torch.cat([data.edge_index for data in graphs], dim=1).cpu()
     check_nodes(edges, size)
     num_edges = [data.edge_index.size(1) for data in graphs]
     first_node = size * torch.arange(len(graphs)).repeat_interleave(torch.tensor(num_edges))
@@ -119,7 +122,7 @@ def _weights(data: Data, num_edges: int) -> Tensor:
         return torch.ones(num_edges, dtype=torch.float64)
     if weight.numel() != num_edges:
         raise ValueError(f"edge_weight has {weight.numel()} values; give {num_edges}, one per edge")
-    return weight.reshape(-1).double()
+    return weight.detach().reshape(-1).double().cpu()
 
 
 def _pad_columns(matrix: Tensor, width: int) -> Tensor:

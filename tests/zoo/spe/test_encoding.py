@@ -11,6 +11,10 @@ from tests.tolerances import tolerance
 from tests.zoo.spe.graphs import batch_of, cycle, molecules, path, random_graph
 from tests.zoo.spe.test_properties import settled
 from zoo.spe import SPE, SPEGINE
+from zoo.spe.encoding import pair_tensor
+from zoo.spe.normalization import BatchNorm1d
+from zoo.spe.pairs import NodePairs
+from zoo.spe.phi import PHIS
 from zoo.spectral.transforms import AddLaplacianSpectrum
 
 CLOSE = tolerance(torch.float64)
@@ -93,11 +97,37 @@ def test_missing_spectrum_is_named():
 
 def test_pair_tensor_stays_in_single_precision_under_autocast():
     spe, batch = SPE(**SMALL).eval(), batch_of(*GRAPHS, k=10)
+    pairs = NodePairs(batch.edge_index, batch.ptr)
+    expected = pair_tensor(*spe.spectrum(batch), pairs)
     with torch.autocast("cpu", torch.bfloat16):
-        z, eigvecs = spe.spectrum(batch)
-        encodings = spe(batch)
-    assert z.dtype == eigvecs.dtype == torch.float32
-    assert (encodings - spe(batch)).norm() < 0.02 * encodings.norm()
+        w = pair_tensor(*spe.spectrum(batch), pairs)
+    assert w.dtype == torch.float32
+    torch.testing.assert_close(w, expected, rtol=0, atol=1e-6)
+
+
+def test_half_precision_parameters_are_refused():
+    with pytest.raises(ValueError, match=r"parameters of torch\.bfloat16 are not allowed"):
+        SPE(**SMALL).bfloat16()(batch_of(*GRAPHS, k=10))
+
+
+@pytest.mark.parametrize("phi", PHIS)
+def test_encodings_do_not_depend_on_how_far_the_batch_is_padded(phi):
+    spe = settled(SPE(**{**SMALL, "num_eigs": 20, "phi": phi}))
+    narrow, wide = AddLaplacianSpectrum(5)(cycle(5)), AddLaplacianSpectrum(30)(cycle(5))
+    torch.testing.assert_close(spe(narrow), spe(wide), **CLOSE)
+
+
+def test_a_batch_may_lack_the_pointer():
+    spe, batch = settled(SPE(**SMALL)), batch_of(*GRAPHS, k=10)
+    expected = spe(batch)
+    del batch.ptr
+    torch.testing.assert_close(spe(batch), expected, **CLOSE)
+
+
+@pytest.mark.parametrize(("rho", "norm"), [("gin", BatchNorm1d), ("mlp", torch.nn.LayerNorm)])
+def test_each_rho_has_its_published_norm(rho, norm):
+    norms = [module for module in SPE(rho=rho).rho.modules() if isinstance(module, (BatchNorm1d, torch.nn.LayerNorm))]
+    assert norms and all(isinstance(module, norm) for module in norms)
 
 
 @pytest.mark.parametrize(

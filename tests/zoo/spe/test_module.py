@@ -52,6 +52,16 @@ def test_the_figure_shows_the_last_test_only(data, tmp_path):
     assert module.figures() == {}
 
 
+def test_targets_are_not_rounded_by_mixed_precision(data):
+    data.prepare_data()
+    data.setup()
+    batch = next(iter(data.test_dataloader()))
+    batch.y = batch.y + 1 / 3
+    with torch.autocast("cpu", torch.bfloat16):
+        _, targets = SPEModule(**ARGUMENTS)._errors(batch)
+    torch.testing.assert_close(targets, batch.y.float(), rtol=0, atol=0)
+
+
 def test_metrics_are_in_units_of_the_training_deviation(data, tmp_path):
     module = SPEModule(**ARGUMENTS)
     run = trainer(tmp_path)

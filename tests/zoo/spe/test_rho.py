@@ -48,6 +48,6 @@ def test_epsilon_starts_at_zero_or_random():
 
 def test_mlp_is_a_sum_over_columns():
     w, pairs, batch = example()
-    rho = MLPRho(3, 8, 5).double()
+    rho = MLPRho(3, 8, 5, layers=3, norm="layer", dropout=0.0).double()
     expected = torch.stack([rho.mlp(w[pairs.node == node]).sum(0) for node in range(batch.num_nodes)])
     torch.testing.assert_close(rho(w, pairs), expected, **CLOSE)
