@@ -50,12 +50,15 @@ def restored_state():
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch):
     """Fail any connection that leaves the machine."""
-    connect = socket.socket.connect
+    local = ("localhost", "127.0.0.1", "::1", socket.gethostname())
 
-    def guarded(self, address):
-        host = address[0] if isinstance(address, tuple) else "localhost"
-        if host not in ("localhost", "127.0.0.1", "::1", socket.gethostname()):
-            raise RuntimeError(f"a test tried to reach the network at {address}")
-        return connect(self, address)
+    def guarded(connect):
+        def connect_locally(self, address):
+            if isinstance(address, tuple) and address[0] not in local:
+                raise RuntimeError(f"a test tried to reach the network at {address}")
+            return connect(self, address)
 
-    monkeypatch.setattr(socket.socket, "connect", guarded)
+        return connect_locally
+
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, guarded(getattr(socket.socket, name)))

@@ -68,6 +68,14 @@ def test_checkpoints_are_there(installed, tmp_path):
         assert sorted(path.name for path in (installed / "checkpoints" / name).iterdir()) == sorted(FILES)
 
 
+def test_the_command_and_the_packaged_data_work_from_elsewhere(installed, tmp_path):
+    environment = os.environ | {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
+    listed = python("-W", "ignore", installed / "bin" / "eigenzoo", "list", cwd=tmp_path, env=environment)
+    assert "spe-gine" in listed and "datamodules.graphs.ZINC" in listed
+    code = "from datamodules.graphs import ZINC; print(ZINC().source())"
+    assert in_installed(installed, code, tmp_path).startswith(str(installed / "datamodules"))
+
+
 @pytest.mark.skipif(not SHIPPED, reason="no checkpoint is shipped")
 def test_checkpoints_load_from_elsewhere(installed, tmp_path):
     code = f"import checkpoints; [checkpoints.load(name) for name in {SHIPPED}]; print(checkpoints.__file__)"

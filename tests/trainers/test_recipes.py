@@ -12,4 +12,6 @@ def test_there_are_recipes():
 
 @pytest.mark.parametrize("recipe", list_recipes())
 def test_recipe_runs(recipe, tmp_path):
-    main(["fit", "--recipe", recipe, "--preset", "debug", "--output", str(tmp_path / "run")])
+    words = ["--preset", "debug", "--data.batch_size", "8", "--output", str(tmp_path / "run")]
+    main(["fit", "--recipe", recipe, *words])
+    assert (tmp_path / "run" / "checkpoint" / "weights.safetensors").is_file()
