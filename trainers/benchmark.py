@@ -147,6 +147,10 @@ def peak_memory(step: Callable[[], None]) -> float:
 
 
 def _report_peak(step: Callable[[], None], sender: Connection) -> None:
+    torch.set_num_threads(1)  # a forked process has none of its parent's threads, and would wait for them
+    if Path("/proc/self/clear_refs").exists():
+        # Linux: the peak so far, which may be the parent's, is forgotten.
+        Path("/proc/self/clear_refs").write_text("5")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     step()
     sender.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * RSS_UNIT / 2**20)
