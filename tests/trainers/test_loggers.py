@@ -193,4 +193,7 @@ def test_wandb_is_imported_only_when_used(tmp_path):
 
 def test_finish_of_a_run_that_never_began(tmp_path):
     pytest.importorskip("wandb")
-    ZooWandbLogger(save_dir=tmp_path).finish()
+    logger = ZooWandbLogger(save_dir=tmp_path)
+    logger.finish()
+    assert logger._experiment is None
+    assert not list(tmp_path.iterdir())

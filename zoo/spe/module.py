@@ -161,13 +161,16 @@ class SPEModule(ZooModule):
         return {"predictions": predicted_against_true(predictions.cpu(), targets.cpu(), self.target_names)}
 
     def on_fit_start(self) -> None:
-        """Forget the predictions of an earlier test."""
-        self.test_predictions.reset()
-        self.test_targets.reset()
+        """Forget the predictions of an earlier test, which figures would show as the present ones."""
+        self._forget_predictions()
 
     def on_test_epoch_start(self) -> None:
         """Forget the predictions of an earlier test."""
-        self.on_fit_start()
+        self._forget_predictions()
+
+    def _forget_predictions(self) -> None:
+        self.test_predictions.reset()
+        self.test_targets.reset()
 
     def pack(self, batch: Batch) -> dict[str, Tensor]:
         """Return the tensors that the network reads, by name."""
