@@ -1,11 +1,10 @@
 """Graphs with known spectra and real molecules, as torch_geometric batches with spectra in float64."""
 
 import numpy as np
-import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
-from tests.paths import SHARED
+from datamodules.graphs.zinc import PACKAGED
 from zoo.spe.encoding import pair_tensor
 from zoo.spe.pairs import NodePairs
 from zoo.spectral.transforms import AddLaplacianSpectrum, pad_spectra
@@ -119,15 +118,13 @@ def pair_tensor_of(phi, batch):
 
 
 def molecules(count, offset=0):
-    """Real ZINC molecules of the official test set; the calling test is skipped where they are absent."""
-    path = SHARED / "data" / "spe" / "zinc_graphs.npz" if SHARED else None
-    if path is None or not path.exists():
-        pytest.skip("zinc_graphs.npz is not beside this checkout")
-    with np.load(path) as arrays:
+    """Real ZINC molecules of the official test set, then of the validation set."""
+    with np.load(PACKAGED) as arrays:
         file = dict(arrays)
     atoms, bonds = (np.concatenate([[0], np.cumsum(file[key].astype(int))]) for key in ("num_atoms", "num_bonds"))
     graphs = []
-    for i in file["official_test_index"][offset : offset + count]:
+    rows = np.concatenate([file["official_test_index"], file["official_val_index"]])
+    for i in rows[offset : offset + count]:
         u, v, kind = (
             torch.from_numpy(file[key][bonds[i] : bonds[i + 1]].astype(int))
             for key in ("bond_u", "bond_v", "bond_type")

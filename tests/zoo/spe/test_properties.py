@@ -91,12 +91,14 @@ def test_basis_invariance(phi, data):
     torch.testing.assert_close(spe(rotated), spe(batch), **CLOSE)
 
 
-def test_basis_invariance_on_molecules():
-    spe, batch = settled(SPE(**SMALL)), batch_of(*molecules(100))
+@pytest.mark.parametrize("first", range(0, 2000, 400))
+def test_basis_invariance_on_molecules(first):
+    """All molecules of the official test and validation sets."""
+    spe, batch = settled(SPE(**SMALL)), batch_of(*molecules(400, first))
     repeated = sum(
         bool((values[: int(m)].diff() < 1e-8).any()) for values, m in zip(batch.eigvals, batch.num_eigs, strict=True)
     )
-    assert repeated > 30
+    assert 200 < repeated < 300  # 64 % as published
     rotated = rotate_eigenspaces(batch, seed=1)
     torch.testing.assert_close(pair_tensor_by(spe, rotated), pair_tensor_by(spe, batch), **EXACT)
     torch.testing.assert_close(spe(rotated), spe(batch), **CLOSE)
@@ -280,18 +282,19 @@ def test_resistance_distance():
 # ---- 7. symmetry, positivity, trace
 
 
+POSITIVE = {"heat": {}, "constant": {}, "deepsets": {"phi_final_activation": True}}
+
+
+@pytest.mark.parametrize("phi", POSITIVE)
 @pytest.mark.parametrize("data", [random_graph(14, 3, 1), star(7)])
-def test_symmetric_positive_and_trace(data):
-    spe, batch = settled(SPE(phi="heat", **SMALL)), batch_of(data)
+def test_symmetric_positive_and_trace(data, phi):
+    torch.manual_seed(0)
+    spe, batch = settled(SPE(phi=phi, **POSITIVE[phi], **SMALL)), batch_of(data)
     w, z = dense(pair_tensor_by(spe, batch), batch), spe.spectrum(batch)[0]
     torch.testing.assert_close(w, w.transpose(0, 1), **EXACT)
-    assert (torch.linalg.eigvalsh(w.permute(2, 0, 1)) > -EXACT["atol"]).all()
+    assert w.abs().max() > 0.1  # rectified phi may be dead, which would make all of this trivial
+    assert (torch.linalg.eigvalsh(w.permute(2, 0, 1)) > -EXACT["atol"] * w.abs().max()).all()
     torch.testing.assert_close(w.diagonal().sum(1), z.sum(dim=(0, 1)), **EXACT)
-
-
-def test_published_deepsets_are_positive():
-    spe = settled(SPE(phi="deepsets", phi_final_activation=True, **SMALL))
-    assert (spe.spectrum(batch_of(random_graph(9, 3, 0)))[0] >= 0).all()
 
 
 # ---- 8. disjoint unions
@@ -372,10 +375,10 @@ def relative_changes(data, size, eigenpairs):
     return [float((after - before).norm() / before.norm() / size) for before, after in (w, encodings)]
 
 
-SIZES = (1e-2, 1e-4, 1e-6)
+SIZES = (1e-1, 1e-3, 1e-6, 1e-8)
 
 
-@pytest.mark.parametrize("data", [random_graph(14, 3, 0), cycle(8), star(7)])
+@pytest.mark.parametrize("data", [random_graph(14, 3, 0), cycle(8), star(7), *molecules(10)])
 def test_encodings_are_stable(data):
     for ratios in zip(*(relative_changes(data, size, data.num_nodes) for size in SIZES), strict=True):
         assert 0 < max(ratios) < 3 * min(ratios)
