@@ -392,11 +392,13 @@ def test_encodings_of_a_cut_eigenspace_are_not_stable():
 # ---- 11. gradients
 
 
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("phi", sorted(set(PHIS) - {"constant"}))
-def test_gradients_of_w_and_encodings(phi):
+def test_gradients_of_w_and_encodings(phi, training):
     batch = batch_of(cycle(5), path(4))
     arguments = {**SMALL, "phi_channels": 2, "phi_width": 2, "rho_width": 2, "pe_width": 2, "phi_activation": "tanh"}
     spe = settled(SPE(phi=phi, rho_norm="layer", **arguments))
+    spe.train(training)  # with batch statistics in phi "mlp"
     names, values = zip(*spe.phi.named_parameters(), strict=True)
     pairs = NodePairs(batch.edge_index, batch.ptr)
 
