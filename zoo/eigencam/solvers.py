@@ -1,0 +1,104 @@
+"""Leading eigenpairs of batches of Gram matrices: by a full decomposition, or by Lanczos where that is cheaper."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Solver = Literal["auto", "eigh", "lanczos", "svd"]
+SOLVERS = ("auto", "eigh", "lanczos", "svd")
+
+SMALL = 64
+"""Up to this size a full decomposition is as fast as Lanczos, on CPU and, batched, on GPU."""
+
+MAX_STEPS = 64
+CHECK_EVERY = 4
+ACCURACY = {torch.float32: 1e-6, torch.float64: 1e-12}
+"""Allowed residual of an eigenpair relative to its gap: the error of the eigenvector."""
+
+ESTIMATE = 0.02
+"""Allowed residual, relative to the eigenvalue, where only an estimate of the eigenvalue is asked for."""
+
+
+def leading_eigenpairs(gram: Tensor, count: int, wanted: int, start: Tensor, solver: Solver) -> tuple[Tensor, Tensor]:
+    """Return the largest eigenvalues of symmetric positive semi-definite matrices, with eigenvectors of either sign.
+
+    Args:
+        gram: matrices (B, n, n), float32 or float64.
+        count: number of eigenpairs to return, 1 <= count <= n.
+        wanted: number of eigenpairs that must be accurate, <= count; of the others Lanczos gives estimates.
+        start: vectors (B, n) that resemble the first eigenvectors; Lanczos begins with them.
+        solver: "eigh", "lanczos", or "auto" by size and precision.
+
+    Returns:
+        Eigenvalues (B, count), descending and >= 0, and eigenvectors (B, n, count), of unit length.
+    """
+    few = wanted <= 3 and gram.size(-1) > SMALL and gram.dtype == torch.float32
+    if solver == "eigh" or (solver == "auto" and not few):
+        return _by_decomposition(gram, count)
+    return _by_lanczos(gram, count, wanted, start)
+
+
+def _by_decomposition(gram: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    eigvals, eigvecs = torch.linalg.eigh(gram)
+    return eigvals.flip(-1)[..., :count].clamp(min=0), eigvecs.flip(-1)[..., :count]
+
+
+def _by_lanczos(gram: Tensor, count: int, wanted: int, start: Tensor) -> tuple[Tensor, Tensor]:
+    """Lanczos with full reorthogonalisation; what has not converged in `MAX_STEPS` is decomposed."""
+    size = gram.size(-1)
+    steps = min(size, MAX_STEPS)
+    basis = gram.new_zeros(len(gram), steps, size)
+    diagonal, off_diagonal = gram.new_zeros(len(gram), steps), gram.new_zeros(len(gram), steps)
+    row = _unit(_generic(start).unsqueeze(1))
+    for step in range(steps):
+        basis[:, step : step + 1] = row
+        known = basis[:, : step + 1]
+        # A row times a symmetric matrix: several times faster than the matrix times a column.
+        product = torch.bmm(row, gram)
+        diagonal[:, step] = (product * row).sum((1, 2))
+        for _ in range(2):  # once leaves what cancellation has spoilt
+            product = product - torch.bmm(torch.bmm(product, known.mT), known)
+        off_diagonal[:, step] = torch.linalg.vector_norm(product, dim=(1, 2))
+        done = step + 1
+        if done >= count and (done % CHECK_EVERY == 0 or done == steps):
+            tridiagonal = torch.diag_embed(diagonal[:, :done])
+            couplings = off_diagonal[:, : done - 1]
+            tridiagonal = tridiagonal + torch.diag_embed(couplings, 1) + torch.diag_embed(couplings, -1)
+            eigvals, weights = _by_decomposition(tridiagonal, min(done, count + 1))
+            residuals = off_diagonal[:, done - 1 : done] * weights[:, -1, :wanted].abs()
+            converged = (residuals <= ACCURACY[gram.dtype] * _gaps(eigvals, wanted)).all(-1)
+            rest = off_diagonal[:, done - 1 : done] * weights[:, -1, wanted:count].abs()
+            converged &= (rest <= ESTIMATE * eigvals[:, wanted:count]).all(-1)
+            if done == size or converged.all():
+                break
+        row = _unit(product)
+    eigvals, eigvecs = eigvals[:, :count].clone(), torch.bmm(known.mT, weights[..., :count])
+    if done < size and not converged.all():
+        eigvals[~converged], eigvecs[~converged] = _by_decomposition(gram[~converged], count)
+    return eigvals, eigvecs
+
+
+def _generic(start: Tensor) -> Tensor:
+    """Add some of a fixed vector without any symmetry: what is orthogonal to an eigenvector would never find it."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(start.size(-1), generator=generator, dtype=torch.float64).to(start)
+    scale = torch.linalg.vector_norm(start, dim=-1, keepdim=True) / start.size(-1) ** 0.5
+    return start + 0.1 * torch.where(scale > 0, scale, 1.0) * noise
+
+
+def _unit(rows: Tensor) -> Tensor:
+    length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+    return rows / torch.where(length > 0, length, 1.0)
+
+
+def _gaps(eigvals: Tensor, wanted: int) -> Tensor:
+    """Return the distance of each of the first eigenvalues to its neighbours: (B, wanted)."""
+    if eigvals.size(-1) == 1:
+        return eigvals
+    below = eigvals[:, :-1] - eigvals[:, 1:]
+    above = torch.cat([torch.full_like(below[:, :1], torch.inf), below], dim=-1)
+    below = torch.cat([below, eigvals[:, -1:]], dim=-1)
+    return torch.minimum(above, below)[:, :wanted]
