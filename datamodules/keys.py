@@ -1,7 +1,10 @@
-"""Names, shapes and units of batch entries, in one place.
+"""Names, shapes and units of batch entries, in one place; everything is a tensor.
 
-B graphs, N nodes, E directed edges, d eigenpairs and T targets per batch; everything is a tensor. A single graph is a
-batch of one without `BATCH` and `PTR`.
+Graphs: B graphs, N nodes, E directed edges, d eigenpairs and T targets per batch. A single graph is a batch of one
+without `BATCH` and `PTR`.
+
+Images: B images of H x W pixels, at most K boxes in one of them. A batch is a dict, and a single sample a dict without
+the dimension B; entries that a benchmark lacks are absent.
 """
 
 X = "x"
@@ -30,3 +33,33 @@ BATCH = "batch"
 
 PTR = "ptr"
 """(B + 1,) int64, first node of each graph, then N."""
+
+IMAGE = "image"
+"""(B, 3, H, W) float32, RGB, normalised for the network; of a sample, uint8, or float32 in [0, 1]."""
+
+CLEAN_IMAGE = "clean_image"
+"""(B, 3, H, W) float32, the images before an attack; only where there was one."""
+
+LABEL = "label"
+"""(B,) int64, class of each image; or (B, classes) float32, 1 for each class that is present, where several may be."""
+
+BOXES = "boxes"
+"""(B, K, 4) float32, x0, y0, x1, y1 in pixels of `IMAGE`, end-exclusive (x1 = last pixel + 1), zero-padded."""
+
+NUM_BOXES = "num_boxes"
+"""(B,) int64, number of valid boxes of each image."""
+
+BOX_LABEL = "box_label"
+"""(B, K) int64, class of each box, padded with -1."""
+
+DIFFICULT = "difficult"
+"""(B, K) bool, whether the annotators marked the object as difficult to see, padded with False."""
+
+MASK = "mask"
+"""(B, H, W) uint8: 0 background, 1 object, 255 ignored."""
+
+SIZE = "size"
+"""(B, 2) int64, height and width of the original image in pixels."""
+
+INDEX = "index"
+"""(B,) int64, position of each image in its split, or among a user's images."""
