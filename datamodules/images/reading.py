@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,15 +32,17 @@ def read_image(path: str | Path, upright: bool = True) -> Image.Image:
         ValueError: the file is no image, is damaged, or unpacks to more than `MAX_PIXELS`.
         FileNotFoundError: there is no such file.
     """
-    path = Path(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # on metadata of no interest here
-            with _open(path) as image:
-                image.load()
-                return _rgb(ImageOps.exif_transpose(image) if upright else image)
-    except UNREADABLE as error:
-        raise _fault(path, error) from error
+    return _read(path, lambda image: _rgb(ImageOps.exif_transpose(image) if upright else image))
+
+
+def read_grey(path: str | Path) -> Image.Image:
+    """Read an image whose values are numbers of classes: the indices of a palette, else its grey values.
+
+    Raises:
+        ValueError: the file is no image, is damaged, or unpacks to more than `MAX_PIXELS`.
+        FileNotFoundError: there is no such file.
+    """
+    return _read(path, lambda image: image.copy() if image.mode == "P" else image.convert("L"))
 
 
 def check_image(path: str | Path) -> None:
@@ -61,6 +64,18 @@ def check_image(path: str | Path) -> None:
 def list_images(folder: str | Path) -> list[Path]:
     """Return the image files in a folder and the folders below it, by suffix, in alphabetical order."""
     return sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def _read(path: str | Path, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    path = Path(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on metadata of no interest here
+            with _open(path) as image:
+                image.load()
+                return convert(image)
+    except UNREADABLE as error:
+        raise _fault(path, error) from error
 
 
 def _open(path: Path) -> Image.Image:

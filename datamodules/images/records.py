@@ -14,19 +14,22 @@ from datamodules import keys
 from datamodules.images.batches import Sample
 from datamodules.images.geometry import Array, Resize
 from datamodules.images.reading import read_image
+from datamodules.images.shapes import tight_box
 
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """An image file and its annotations, in pixels of the file; None where the benchmark has none.
+    """An image file and its annotations; None where the benchmark has none.
 
     Attributes:
         path: the file.
         label: its class; or (classes,), 1 for each class that is present.
         boxes: (K, 4), x0, y0, x1, y1, end-exclusive.
-        box_labels: (K,), class of each box.
+        box_labels: (K,), class of each box; None for that of the image.
         difficult: (K,), whether the object is marked as difficult.
-        read_mask: returns the mask (height, width): 0 background, 1 object, 255 ignored.
+        boxes_size: height and width of the image in the pixels of `boxes`; None for those of the file.
+        read_mask: returns the mask: 0 background, 1 object, 255 ignored; in pixels of any size.
+        box_of_mask: the box is the extent of the mask's object.
     """
 
     path: Path
@@ -34,7 +37,9 @@ class ImageRecord:
     boxes: Array | None = None
     box_labels: Array | None = None
     difficult: Array | None = None
+    boxes_size: tuple[int, int] | None = None
     read_mask: Callable[[], Array] | None = None
+    box_of_mask: bool = False
 
 
 class ImageFiles(Sequence[Sample]):
@@ -71,25 +76,52 @@ class ImageFiles(Sequence[Sample]):
         if record.label is not None:
             several = isinstance(record.label, np.ndarray)
             sample[keys.LABEL] = torch.as_tensor(record.label, dtype=torch.float32 if several else torch.int64)
-        if record.boxes is not None:
-            sample[keys.BOXES], kept = self.resize.boxes(record.boxes, image.height, image.width)
-            if record.box_labels is not None:
-                sample[keys.BOX_LABEL] = torch.as_tensor(record.box_labels, dtype=torch.int64)[kept]
-            if record.difficult is not None:
-                sample[keys.DIFFICULT] = torch.as_tensor(record.difficult, dtype=torch.bool)[kept]
+        boxes, boxes_size = record.boxes, record.boxes_size or (image.height, image.width)
         if record.read_mask is not None:
             mask = record.read_mask()
-            if mask.shape != (image.height, image.width):
-                raise ValueError(
-                    f"the mask of {record.path} has {mask.shape[1]} x {mask.shape[0]} pixels, the image "
-                    f"{image.width} x {image.height}"
-                )
             sample[keys.MASK] = self.resize.mask(mask)
+            if record.box_of_mask:
+                boxes, boxes_size = tight_box(mask == 1)[None], mask.shape
+        if boxes is not None:
+            sample[keys.BOXES], kept = self.resize.boxes(boxes, *boxes_size)
+            labels = np.full(len(boxes), record.label) if record.box_labels is None else record.box_labels
+            sample[keys.BOX_LABEL] = torch.as_tensor(labels, dtype=torch.int64)[kept]
+            if record.difficult is not None:
+                sample[keys.DIFFICULT] = torch.as_tensor(record.difficult, dtype=torch.bool)[kept]
         return sample
 
 
+def hold_out(records: Sequence[ImageRecord], number: int, seed: int) -> tuple[list[ImageRecord], list[ImageRecord]]:
+    """Choose some records at random.
+
+    Args:
+        records: to choose from.
+        number: how many, 0 <= number < len(records).
+        seed: same seed, same choice.
+
+    Returns:
+        The records that are left and the chosen ones, both in their order.
+
+    Raises:
+        ValueError: nothing would be left.
+    """
+    if not 0 <= number < len(records):
+        raise ValueError(
+            f"{number} of {len(records)} images cannot be held out; give a number from 0 to less than that"
+        )
+    chosen = set(np.random.default_rng(seed).permutation(len(records))[:number].tolist())
+    return (
+        [record for row, record in enumerate(records) if row not in chosen],
+        [record for row, record in enumerate(records) if row in chosen],
+    )
+
+
 def digest(records: Sequence[ImageRecord], root: Path) -> str:
-    """Return a sha256 of the files' places in a folder, their sizes in bytes and their annotations but for masks."""
+    """Return a sha256 of the files' places in a folder, their sizes in bytes and their annotations but for masks.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+    """
     state = hashlib.sha256()
     for record in records:
         state.update(f"{record.path.relative_to(root).as_posix()} {record.path.stat().st_size} ".encode())
