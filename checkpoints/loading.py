@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from zoo.module import ZooModule
 
 INPUT, OUTPUT = "input.", "output"
-"""Names in `reference.safetensors`: the packed batch under "input.<key>", the prediction under "output"."""
+"""Names in `reference.safetensors`: the packed batch under "input.<key>", the reference output under "output"."""
 
 
 def load(source: str | os.PathLike[str], *, map_location: str | torch.device = "cpu", verify: bool = True) -> ZooModule:
@@ -84,10 +84,10 @@ def module_class(method: str) -> type[ZooModule]:
         raise UnknownMethodError(str(error)) from error
 
 
-def predict(module: ZooModule, packed: dict[str, Tensor]) -> Tensor:
-    """Return a module's prediction for a batch given as named tensors."""
+def reference_output(module: ZooModule, packed: dict[str, Tensor]) -> Tensor:
+    """Return a module's reference output for a batch given as named tensors."""
     with torch.no_grad():
-        return module.predict_step(module.unpack(packed))
+        return module.reference_output(module.unpack(packed))
 
 
 def _build(config: dict[str, Any]) -> ZooModule:
@@ -128,7 +128,7 @@ def _check_reference(module: ZooModule, reference: dict[str, Tensor], tolerance:
     if expected is None:
         raise ReferenceMismatchError(f"{REFERENCE} has no {OUTPUT!r}")
     try:
-        output = predict(module, {name.removeprefix(INPUT): tensor for name, tensor in reference.items()})
+        output = reference_output(module, {name.removeprefix(INPUT): tensor for name, tensor in reference.items()})
     # Whatever the stored input makes the module do, the answer is the same: it does not reproduce.
     except Exception as error:
         raise ReferenceMismatchError(f"the module fails on the stored input: {error!r}") from error

@@ -13,7 +13,7 @@ from torch import Tensor
 from checkpoints import card, files, tensors
 from checkpoints.errors import CheckpointError, UnknownMethodError
 from checkpoints.format import CARD, CONFIG, FORMAT_VERSION, REFERENCE, WEIGHTS, encode
-from checkpoints.loading import INPUT, OUTPUT, load, module_class, predict
+from checkpoints.loading import INPUT, OUTPUT, load, module_class, reference_output
 from checkpoints.schema import validate
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def save(
         folder: where to write; its parents are made.
         metrics: results by logged name, for instance {"test/mae": 0.07}.
         provenance: everything that `checkpoints.schema.PROVENANCE` lists; None for what is not recorded.
-        reference_batch: a small batch (a few samples); it is stored with the module's prediction for it.
+        reference_batch: a small batch (a few samples); it is stored with the module's reference output for it.
         recipe: what the module was trained with, for instance "spe/zinc".
         name: name of the checkpoint, by default the folder's.
         weights: "raw", or "ema" if the present weights are an exponential moving average.
@@ -92,7 +92,7 @@ def _reference(module: ZooModule, batch: Any) -> dict[str, Tensor]:
     # buffer that is not persistent, an attribute set by hand) then shows up as a mismatch when the folder is loaded.
     twin = copy.deepcopy(module).cpu().eval()
     packed = {name: tensor.cpu() for name, tensor in module.pack(batch).items()}
-    output = predict(twin, packed)
+    output = reference_output(twin, packed)
     if not torch.isfinite(output).all():
         raise CheckpointError("module predicts values that are not finite for reference_batch; nothing is saved")
     return {f"{INPUT}{name}": tensor for name, tensor in packed.items()} | {OUTPUT: output}

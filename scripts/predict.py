@@ -1,5 +1,7 @@
 """Predict from your own file with a pretrained checkpoint and write a CSV with one row per input.
 
+What is too large for a table, such as heatmaps, goes to an .npz file per input in a folder beside it.
+
     python scripts/predict.py --checkpoint spe-zinc --input molecules.smi
 
 The checkpoint is a shipped name, a folder ("./mine") or "hf-hub:owner/name@revision". Which files can be read is told
@@ -20,16 +22,17 @@ def main(args: list[str] | None = None) -> None:
     options = parser.parse_args(args)
 
     # Late, so that --help and a misspelt option answer at once.
-    from trainers.predict import predict_file, write_predictions
+    from trainers.predict import predict_file
 
     try:
-        names, targets, outputs = predict_file(
-            options.checkpoint, options.input, batch_size=options.batch_size, device=options.device
+        files = predict_file(
+            options.checkpoint, options.input, options.output, batch_size=options.batch_size, device=options.device
         )
-        path = write_predictions(options.output, names, targets, outputs)
     except (ValueError, OSError, ImportError) as error:
         parser.exit(1, f"error: {error}\n")
-    print(f"{len(names)} predictions of {', '.join(targets)}: {path}")
+    print(f"{files.rows} predictions of {', '.join(files.columns)}: {files.path}")
+    if files.folder:
+        print(f"arrays: {files.folder}")
 
 
 if __name__ == "__main__":

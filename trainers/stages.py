@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
@@ -23,7 +22,7 @@ from checkpoints.files import write_file
 from datamodules.module import ZooDataModule
 from trainers import catalogue
 from trainers.loggers import ZooWandbLogger
-from trainers.predict import write_predictions
+from trainers.predict import PredictionFiles, WritePredictions
 from trainers.runs import BEST
 from trainers.trainer import DEFAULTS, build_trainer
 
@@ -204,11 +203,11 @@ def _predict(run: Run) -> None:
     trainer, module, datamodule = run
     if not isinstance(datamodule, ZooDataModule):
         raise TypeError(f"predict needs a datamodule of the zoo, not a {type(datamodule).__name__}")
-    predictions = torch.cat(trainer.predict(module, datamodule=datamodule))  # type: ignore[arg-type]
-    ids = datamodule.predict_ids or [str(number) for number in range(len(predictions))]
     path = Path(trainer.default_root_dir, "predictions.csv")
-    write_predictions(path, ids, datamodule.target_names, predictions)
-    _print(f"predictions: {path}")
+    with PredictionFiles(path) as files:
+        trainer.callbacks.append(WritePredictions(files))  # type: ignore[attr-defined]
+        trainer.predict(module, datamodule=datamodule, return_predictions=False)
+    _print(f"predictions: {path}" + (f"\narrays: {files.folder}" if files.folder else ""))
 
 
 def _print_metrics(loaders: Sequence[Mapping[str, float]]) -> None:

@@ -97,6 +97,26 @@ class ZooModule(LightningModule):
         """Rebuild a batch from the result of `pack`."""
         raise NotImplementedError(f"{type(self).__name__} must define unpack()")
 
+    def reference_output(self, batch: Any) -> Tensor:
+        """Return what a checkpoint stores of a batch to recognise itself by: a continuous function of the weights.
+
+        By default the prediction; methods whose predictions are no tensor, or hold decisions, say what stands for them.
+        """
+        return self.predict_step(batch)
+
+    def tabulate(self, prediction: Any, target_names: list[str]) -> dict[str, Tensor]:
+        """Return the columns of a prediction for a table, with one value per sample each: by default its columns.
+
+        Args:
+            prediction: result of `predict_step`, by default (B, T).
+            target_names: the datamodule's names of the T targets.
+        """
+        return dict(zip(target_names, prediction.unbind(1), strict=True))
+
+    def arrays(self, prediction: Any) -> dict[str, Tensor]:
+        """Return what of a prediction is too large for a table, with one row per sample each: by default nothing."""
+        return {}
+
     def figures(self) -> dict[str, Figure]:
         """Return figures of the last test epoch, by name; empty if there is nothing to show."""
         return {}

@@ -117,7 +117,9 @@ class MethodContract:
         trainer.validate(module, datamodule, verbose=False)
         assert any(name.startswith("test/") for name in trainer.test(module, datamodule, verbose=False)[0])
         (prediction,) = trainer.predict(module, datamodule)
-        assert torch.isfinite(prediction).all()
+        columns = module.tabulate(prediction, datamodule.target_names) | module.arrays(prediction)
+        assert len({len(column) for column in columns.values()}) == 1
+        assert all(torch.isfinite(column).all() for column in columns.values())
 
     def test_overfits_one_batch(self):
         module, batch = self.module(schedule="constant", warmup_steps=0, lr=1e-2).train(), self.batch("train")
@@ -139,7 +141,7 @@ class MethodContract:
         loaded = checkpoints.load(folder)
         assert loaded.hparams == module.hparams
         with torch.no_grad():
-            assert torch.equal(loaded.predict_step(batch), module.predict_step(batch))
+            assert torch.equal(loaded.reference_output(batch), module.reference_output(batch))
 
     def test_shipped_checkpoints_reproduce_their_reference(self):
         own = [name for name in checkpoints.list_checkpoints() if checkpoints.info(name)["method"] == self.method]
@@ -150,7 +152,8 @@ class MethodContract:
     def test_pack_and_unpack_lose_nothing(self):
         module, batch = self.module().eval(), self.batch()
         with torch.no_grad():
-            assert torch.equal(module.predict_step(module.unpack(module.pack(batch))), module.predict_step(batch))
+            rebuilt = module.unpack(module.pack(batch))
+            assert torch.equal(module.reference_output(rebuilt), module.reference_output(batch))
 
     def test_resume_after_a_kill_in_mid_epoch(self, tmp_path):
         def fit(name: str, *callbacks: Callback, ckpt_path: Path | None = None) -> dict[str, torch.Tensor]:
@@ -211,8 +214,8 @@ class MethodContract:
     def test_batch_equals_one_by_one(self):
         module, batch = self.module().double().eval(), self.batch()
         with torch.no_grad():
-            together = module.predict_step(batch)
-            alone = torch.cat([module.predict_step(sample) for sample in self.separate(batch)])
+            together = module.reference_output(batch)
+            alone = torch.cat([module.reference_output(sample) for sample in self.separate(batch)])
         torch.testing.assert_close(together, alone, **tolerance(torch.float64))
 
     def test_deterministic_with_a_seed(self, tmp_path):

@@ -6,7 +6,9 @@ import os
 import runpy
 import subprocess
 import sys
+from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -14,10 +16,11 @@ import yaml
 import checkpoints
 import zoo
 from checkpoints.schema import PROVENANCE
+from datamodules.graphs import SubstructureCounting
 from tests.paths import REPOSITORY
 from tests.tolerances import tolerance
 from trainers.catalogue import recipe_path
-from trainers.predict import build_datamodule, predict_file, write_predictions
+from trainers.predict import PredictionFiles, build_datamodule, predict_file
 
 RECIPE = "spe/counting"
 GRAPHS = [
@@ -42,7 +45,7 @@ def inputs(tmp_path):
 def save(folder, inputs, **changes):
     """Save an untrained network of the recipe."""
     module = zoo.get_module_class("spe")(**yaml.safe_load(recipe_path(RECIPE).read_text())["model"]["init_args"])
-    datamodule = build_datamodule(RECIPE)
+    datamodule = SubstructureCounting()
     batch = datamodule.collate(datamodule.read_inputs(str(inputs))[1])
     arguments = {"metrics": {}, "provenance": dict.fromkeys(PROVENANCE), "reference_batch": batch, "recipe": RECIPE}
     return checkpoints.save(module, folder, **(arguments | changes))
@@ -67,7 +70,7 @@ def test_one_row_per_input_in_order(checkpoint, inputs, tmp_path, batch_size, ca
     assert [row[0] for row in body] == [graph["id"] for graph in GRAPHS]
     assert str(output) in capsys.readouterr().out
 
-    datamodule, module = build_datamodule(RECIPE), checkpoints.load(checkpoint)
+    datamodule, module = build_datamodule(checkpoint), checkpoints.load(checkpoint)
     graphs = datamodule.read_inputs(str(inputs))[1]
     for graph, row in zip(graphs, body, strict=True):
         expected = module.predict_step(datamodule.collate([graph]))[0].detach()
@@ -76,14 +79,61 @@ def test_one_row_per_input_in_order(checkpoint, inputs, tmp_path, batch_size, ca
     assert len({tuple(row[1:]) for row in body}) == len(body)
 
 
+class Maps:
+    """A module and a datamodule whose predictions are numbers and a map."""
+
+    target_names: ClassVar = ["s", "t"]
+
+    def tabulate(self, prediction, target_names):
+        return dict(zip(target_names, prediction["numbers"].unbind(1), strict=True))
+
+    def arrays(self, prediction):
+        return {"map": prediction["map"]} if "map" in prediction else {}
+
+
 def test_numbers_are_written_to_the_last_digit(tmp_path):
     outputs = torch.tensor([[1 / 3, 1e-30], [16777216.0, -0.1]])
-    path = write_predictions(tmp_path / "out.csv", ["a", "b"], ["s", "t"], outputs)
-    read = torch.tensor([[float(text) for text in row[1:]] for row in rows(path)[1:]])
-    assert torch.equal(read, outputs)
-    path = write_predictions(tmp_path / "out.csv", ["a", "b"], ["s", "t"], outputs.double() / 3)
-    assert [[float(text) for text in row[1:]] for row in rows(path)[1:]] == (outputs.double() / 3).tolist()
-    assert os.listdir(tmp_path) == ["out.csv"]
+    for numbers in (outputs, outputs.double() / 3):
+        with PredictionFiles(tmp_path / "out.csv", ["a", "b"]) as files:
+            for row in numbers:
+                files.add(Maps(), Maps(), {"numbers": row[None]})
+        written = [[float(text) for text in row[1:]] for row in rows(tmp_path / "out.csv")[1:]]
+        assert torch.equal(torch.tensor(written, dtype=numbers.dtype), numbers)
+        assert (files.rows, files.columns, files.folder) == (2, ["s", "t"], None)
+        assert os.listdir(tmp_path) == ["out.csv"]
+
+
+def test_arrays_go_to_files_beside_the_table(tmp_path):
+    prediction = {"numbers": torch.rand(2, 2), "map": torch.rand(2, 4, 5)}
+    for names in (["a/b.png", "../c"], None):
+        with PredictionFiles(tmp_path / "out.csv", names) as files:
+            files.add(Maps(), Maps(), prediction)
+            assert os.listdir(tmp_path) != []
+            assert not files.folder
+        written = sorted(files.folder.iterdir())
+        assert [path.parent for path in written] == [tmp_path / "out"] * 2
+        for path, expected in zip(written, prediction["map"].numpy(), strict=True):
+            assert np.array_equal(np.load(path)["map"], expected)
+    assert sorted(os.listdir(tmp_path)) == ["out", "out.csv"]
+
+
+def test_a_failure_leaves_the_earlier_predictions(tmp_path):
+    prediction = {"numbers": torch.rand(2, 2), "map": torch.rand(2, 4, 5)}
+    with PredictionFiles(tmp_path / "out.csv") as files:
+        files.add(Maps(), Maps(), prediction)
+    before = (tmp_path / "out.csv").read_text()
+    with pytest.raises(RuntimeError), PredictionFiles(tmp_path / "out.csv") as files:
+        files.add(Maps(), Maps(), {"numbers": torch.rand(1, 2), "map": torch.rand(1, 4, 5)})
+        raise RuntimeError
+    assert (tmp_path / "out.csv").read_text() == before
+    assert len(list((tmp_path / "out").iterdir())) == 2
+    assert sorted(os.listdir(tmp_path)) == ["out", "out.csv"]
+
+
+def test_the_datamodule_is_built_as_it_was_trained_on(tmp_path, inputs):
+    data = {"class_path": "datamodules.graphs.SubstructureCounting", "init_args": {"num_eigs": 7}}
+    folder = save(tmp_path / "mine", inputs, provenance=dict.fromkeys(PROVENANCE) | {"data": data})
+    assert build_datamodule(folder).num_eigs == 7
 
 
 @pytest.mark.parametrize(
@@ -110,7 +160,7 @@ def test_errors_are_one_line_and_leave_no_file(checkpoint, inputs, tmp_path, mon
 def test_without_a_recipe_nothing_says_how_to_read(tmp_path, inputs):
     folder = save(tmp_path / "mine", inputs, recipe=None)
     with pytest.raises(ValueError, match="records no recipe"):
-        predict_file(folder, str(inputs))
+        predict_file(folder, str(inputs), tmp_path / "out.csv")
 
 
 def test_only_datamodules_of_the_zoo_are_built(tmp_path, inputs):
@@ -118,7 +168,7 @@ def test_only_datamodules_of_the_zoo_are_built(tmp_path, inputs):
     recipe.write_text("data: {class_path: subprocess.Popen, init_args: {args: [touch, owned]}}")
     folder = save(tmp_path / "mine", inputs, recipe=str(recipe))
     with pytest.raises(ValueError, match=r"'subprocess\.Popen'; allowed: datamodules\."):
-        predict_file(folder, str(inputs))
+        predict_file(folder, str(inputs), tmp_path / "out.csv")
     assert not (tmp_path / "owned").exists()
 
 

@@ -102,7 +102,11 @@ class ExportCheckpoint(Callback):
                 _log_artifact(logger, self.folder, metrics)
 
     def _provenance(self, trainer: Trainer) -> dict[str, Any]:
-        data = trainer.datamodule.metadata()  # type: ignore[attr-defined]
+        datamodule = trainer.datamodule  # type: ignore[attr-defined]
+        # With these a user's own inputs are read as the training data was.
+        arguments = {name: value for name, value in datamodule.hparams.items() if name != "predict_path"}
+        home, name = type(datamodule).__module__.rpartition(".")[0], type(datamodule).__name__
+        data = datamodule.metadata() | {"class_path": f"{home}.{name}", "init_args": arguments}
         return {
             "data": data,
             "split": data.get("split"),
