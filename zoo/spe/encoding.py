@@ -12,10 +12,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
-from torch.utils.checkpoint import checkpoint
 from torch_geometric.data import Data
 
 from zoo.checks import require_choice, require_positive, require_probability
+from zoo.spe.chunks import sum_over_chunks
 from zoo.spe.normalization import NORMS, BatchNorm1d
 from zoo.spe.pairs import NodePairs
 from zoo.spe.phi import ACTIVATIONS, PHIS, make_phi
@@ -180,22 +180,22 @@ class SPE(nn.Module):
         z, eigvecs = self.spectrum(batch)
         ptr = graph_pointer(batch)
 
-        def encode(z: Tensor, start: int, stop: int | None) -> Tensor:
-            pairs = NodePairs(batch.edge_index, ptr, start, stop)
-            return self.rho(pair_tensor(z, eigvecs, pairs), pairs)
-
         if self.column_chunk is None:
-            return encode(z, 0, None)
+            pairs = NodePairs(batch.edge_index, ptr)
+            return self.rho(pair_tensor(z, eigvecs, pairs), pairs)
         if self.training and any(isinstance(module, BatchNorm1d) for module in self.rho.modules()):
             raise ValueError(
                 f"column_chunk={self.column_chunk} is not allowed in training with batch normalisation in rho, whose "
                 "statistics would be those of a chunk; use rho_norm='layer' or 'none' and rho_batch_norm=False, or "
                 "column_chunk=None"
             )
-        pe = eigvecs.new_zeros(len(eigvecs), self.pe_width)
-        for start in range(0, int(ptr.diff().max()), self.column_chunk):
-            pe = pe + checkpoint(encode, z, start, start + self.column_chunk, use_reentrant=False)
-        return pe
+        chunk = self.column_chunk
+
+        def encode(start: int, z: Tensor, eigvecs: Tensor) -> Tensor:
+            pairs = NodePairs(batch.edge_index, ptr, start, start + chunk)
+            return self.rho(pair_tensor(z, eigvecs, pairs), pairs)
+
+        return sum_over_chunks(encode, range(0, int(ptr.diff().max()), chunk), (z, eigvecs), self.rho.parameters())
 
 
 def graph_pointer(batch: Data) -> Tensor:
