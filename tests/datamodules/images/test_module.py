@@ -95,6 +95,45 @@ class Kill(Callback):
             raise RuntimeError("killed")
 
 
+class WriteSeen(Callback):
+    """After a fork only files come back; each rank writes its own."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def teardown(self, trainer, pl_module, stage):
+        torch.save(pl_module.seen, f"{self.path}-{trainer.state.fn.value}-{trainer.global_rank}")
+
+
+def test_two_processes_see_what_one_sees(tmp_path):
+    def images(preset):
+        module, datamodule = TinyClassifier(), ShapeTex(**TINY, attack="fgsm")
+        trainer = build_trainer(
+            preset=preset,
+            logger=None,
+            output=tmp_path / preset,
+            callbacks=WriteSeen(tmp_path / preset / "seen"),
+            max_epochs=2,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.test(module, datamodule, verbose=False)
+        trainer.fit(module, datamodule)
+        result = {}
+        for stage, key in (("fit", "train"), ("test", "test")):
+            seen = [torch.load(path) for path in sorted((tmp_path / preset).glob(f"seen-{stage}-*"))]
+            pairs = [pair for part in seen for batch in part[key] for pair in _items(batch)]
+            result[key] = sorted(((int(index), image.tolist()) for index, image in pairs))
+        return result
+
+    one, two = images("cpu"), images("ddp_sim")
+    assert len(one["train"]) == 2 * 24 and two["train"] == one["train"]
+    assert len(one["test"]) == 8
+    attacked = [torch.tensor([image for _, image in result["test"]]) for result in (one, two)]
+    # A step may go either way where the gradient is zero up to rounding, which the batch size changes.
+    assert (attacked[0] != attacked[1]).float().mean() < 1e-3
+
+
 def test_a_run_resumed_in_the_middle_of_an_epoch_sees_the_same_mirror_images(tmp_path):
     whole = trained(tmp_path / "whole", epochs=3)[0].seen["train"]
     with pytest.raises(RuntimeError, match="killed"):
