@@ -4,7 +4,7 @@ import torch.multiprocessing
 from torch import distributed, nn
 
 from tests.tolerances import LINEAR_ALGEBRA, tolerance
-from zoo.spe.normalization import BatchNorm1d
+from zoo.batch_norm import BatchNorm1d, BatchNorm2d, synchronize
 
 EXACT = tolerance(torch.float64, LINEAR_ALGEBRA)
 ROWS = (5, 12)  # of the two ranks: not the same number
@@ -39,12 +39,19 @@ def make(kind):
     return norm
 
 
-def run_rank(rank, folder):
+def rows_to_images(norm):
+    """Let a norm of images see rows: each is an image of one pixel."""
+    forward = norm.forward
+    norm.forward = lambda rows: forward(rows[:, :, None, None]).flatten(1)
+    return norm
+
+
+def run_rank(rank, folder, images):
     distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     try:
         rows, targets, _ = example()
         part = slice(0, ROWS[0]) if rank == 0 else slice(ROWS[0], None)
-        norm = make(BatchNorm1d)
+        norm = rows_to_images(make(BatchNorm2d)) if images else make(BatchNorm1d)
         results = steps(norm, rows[part], targets[part])
         results["evaluated"] = norm.eval()(rows[part]).detach()
         torch.save(results, f"{folder}/{rank}.pt")
@@ -53,8 +60,9 @@ def run_rank(rank, folder):
 
 
 @pytest.mark.timeout(120)
-def test_two_processes_equal_one(tmp_path):
-    torch.multiprocessing.start_processes(run_rank, args=(str(tmp_path),), nprocs=2, start_method="fork")
+@pytest.mark.parametrize("images", [False, True])
+def test_two_processes_equal_one(tmp_path, images):
+    torch.multiprocessing.start_processes(run_rank, args=(str(tmp_path), images), nprocs=2, start_method="fork")
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     rows, targets, _ = example()
     norm = make(nn.BatchNorm1d)
@@ -67,6 +75,16 @@ def test_two_processes_equal_one(tmp_path):
     for name in ("running_mean", "running_var", "num_batches_tracked"):
         torch.testing.assert_close(ranks[0][name], expected[name], **EXACT)
         assert torch.equal(ranks[0][name], ranks[1][name])
+
+
+def test_synchronising_a_network_changes_nothing_on_one_process():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.BatchNorm1d(16)).double()
+    images = torch.randn(5, 3, 4, 4, dtype=torch.float64)
+    before, names = network(images), list(network.state_dict())
+    assert synchronize(network) is network
+    assert [type(module) for module in network][1::2] == [BatchNorm2d, BatchNorm1d]
+    assert list(network.state_dict()) == names
+    assert torch.equal(network(images), before)
 
 
 def test_batch_statistics_of_one_rank_are_not_those_of_both():
