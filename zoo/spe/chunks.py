@@ -38,11 +38,10 @@ class _ChunkedSum(torch.autograd.Function):
         ctx.function, ctx.starts, ctx.count, ctx.random_states = function, starts, count, []
         ctx.autocast = (device, torch.get_autocast_dtype(device), torch.is_autocast_enabled(device))
         ctx.save_for_backward(*inputs)
-        total = None
+        total: Any = 0.0
         for start in starts:
             ctx.random_states.append(_random_state(inputs[0]))
-            term = function(start, *inputs[:count])
-            total = term if total is None else total + term
+            total = total + function(start, *inputs[:count])
         return total
 
     @staticmethod
@@ -51,10 +50,9 @@ class _ChunkedSum(torch.autograd.Function):
         """Return the gradients of tensors and parameters."""
         wanted = ctx.needs_input_grad[3:]
         # Detached, so that the graph of a chunk ends here; parameters are leaves that the function holds itself.
-        tensors = [
-            x.detach().requires_grad_(want) for x, want in zip(ctx.saved_tensors, wanted[: ctx.count], strict=False)
-        ]
-        inputs = [*tensors, *ctx.saved_tensors[ctx.count :]]
+        saved, count = ctx.saved_tensors, ctx.count
+        tensors = [x.detach().requires_grad_(want) for x, want in zip(saved[:count], wanted[:count], strict=True)]
+        inputs = [*tensors, *saved[count:]]
         sources = [x for x, want in zip(inputs, wanted, strict=True) if want]
         totals: list[Tensor | None] = [None] * len(sources)
         devices, _ = get_device_states(gradient)
