@@ -21,7 +21,8 @@ class FolderDataModule(ImageDataModule):
     define `class_names` and `read_records`.
 
     Args:
-        root: folder with the files; may be None as long as only the user's own images are predicted.
+        root: folder with the files; may be None where only the user's own images are predicted and the names of the
+            classes do not come from the files.
         **options: see `ImageDataModule`.
 
     Raises:

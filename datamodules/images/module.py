@@ -157,30 +157,30 @@ class ImageDataModule(ZooDataModule):
     # Decided before the batch goes to the device, where the indices would have to be waited for.
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """In training, decide which images of a batch are mirrored."""
-        if not (self.horizontal_flip and self._trainer().training):
+        trainer: Any = self.trainer
+        if not (self.horizontal_flip and trainer.training):
             return batch
-        epoch = self._trainer().current_epoch
-        return {**batch, _MIRRORED: torch.from_numpy(coin(self.seed, epoch, batch[keys.INDEX].numpy()))}
+        mirrored = coin(self.seed, trainer.current_epoch, batch[keys.INDEX].numpy())
+        return {**batch, _MIRRORED: torch.from_numpy(mirrored)}
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Mirror the images of a training batch, or attack those of any other."""
-        batch = dict(batch)
+        trainer: Any = self.trainer
         if _MIRRORED in batch:
             return mirror(batch, batch.pop(_MIRRORED))
-        if self.attack != "none" and not self._trainer().training:
-            module = self._trainer().lightning_module
-            batch[keys.CLEAN_IMAGE] = batch[keys.IMAGE]
-            batch[keys.IMAGE] = self.attacked(module, batch)
-        return batch
+        if self.attack == "none" or trainer.training:
+            return batch
+        return {
+            **batch,
+            keys.CLEAN_IMAGE: batch[keys.IMAGE],
+            keys.IMAGE: self.attacked(trainer.lightning_module, batch),
+        }
 
     def attacked(self, module: torch.nn.Module, batch: Batch) -> Tensor:
         """Return the images of a batch as the attack changes them against a network, `module(images) -> logits`."""
         return ATTACKS[self.attack](
             module, batch[keys.IMAGE], batch[keys.LABEL], self.attack_epsilon, normalization=self.normalization
         )
-
-    def _trainer(self) -> Any:
-        return self.trainer
 
 
 def coin(seed: int, epoch: int, index: Array) -> Array:
