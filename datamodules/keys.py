@@ -61,5 +61,8 @@ MASK = "mask"
 SIZE = "size"
 """(B, 2) int64, height and width of the original image in pixels."""
 
+FRAME = "frame"
+"""(B, 4) float32, the part of the original image that `IMAGE` shows: x0, y0, x1, y1 in its pixels, end-exclusive."""
+
 INDEX = "index"
 """(B,) int64, position of each image in its split, or among a user's images."""

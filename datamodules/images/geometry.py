@@ -60,6 +60,14 @@ class Resize:
         kept = (mapped[:, 0] < mapped[:, 2]) & (mapped[:, 1] < mapped[:, 3])
         return torch.from_numpy(mapped[kept].astype(np.float32)), torch.from_numpy(kept)
 
+    def frame(self, height: int, width: int) -> Tensor:
+        """Return what of the original image the result shows: x0, y0, x1, y1 in its pixels, float32 (4,)."""
+        scaled_height, scaled_width, top, left = self._frame(height, width)
+        window = np.array([left, top, left + self.image_size, top + self.image_size])
+        return torch.from_numpy(
+            (window * np.tile([width / scaled_width, height / scaled_height], 2)).astype(np.float32)
+        )
+
     def _frame(self, height: int, width: int) -> tuple[int, int, int, int]:
         """Return height and width after scaling, and the first row and column that are kept."""
         if self.resize_size is None:

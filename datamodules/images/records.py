@@ -71,6 +71,7 @@ class ImageFiles(Sequence[Sample]):
         sample = {
             keys.IMAGE: self.resize.image(image),
             keys.SIZE: torch.tensor([image.height, image.width]),
+            keys.FRAME: self.resize.frame(image.height, image.width),
             keys.INDEX: torch.tensor(index),
         }
         if record.label is not None:

@@ -139,6 +139,7 @@ class GeneratedImages(Sequence[Sample]):
             **sample,
             keys.BOX_LABEL: sample[keys.LABEL][None],
             keys.SIZE: torch.tensor(sample[keys.MASK].shape),
+            keys.FRAME: torch.tensor([0, 0, *sample[keys.MASK].shape[::-1]], dtype=torch.float32),
             keys.INDEX: torch.tensor(range(len(self))[index]),
         }
 

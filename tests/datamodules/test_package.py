@@ -17,7 +17,9 @@ def test_importing_the_package_loads_no_lightning():
 
 def test_every_listed_datamodule_is_one():
     paths = datamodules.list_datamodules()
-    assert paths == ["datamodules.graphs.SubstructureCounting", "datamodules.graphs.ZINC"]
+    names = ("CUB", "ImageFolder", "ImageNetLocalization", "Imagenette", "Pets", "ShapeTex", "VOC", "WSOL")
+    graphs = ["datamodules.graphs.SubstructureCounting", "datamodules.graphs.ZINC"]
+    assert paths == [*graphs, *(f"datamodules.images.{name}" for name in names)]
     for path in paths:
         folder, name = path.rsplit(".", 1)
         assert issubclass(getattr(sys.modules[folder], name), ZooDataModule)

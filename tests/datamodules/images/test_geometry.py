@@ -64,3 +64,13 @@ def test_an_image_may_have_no_box():
 def test_ignored_pixels_stay_ignored():
     mask = np.array([[0, 1], [255, 1]], dtype=np.uint8)
     assert Resize(4).mask(mask).tolist() == np.kron(mask, np.ones((2, 2))).tolist()
+
+
+@pytest.mark.parametrize(("size", "resize_size"), [((300, 451), None), ((300, 451), 256), ((64, 48), 300)])
+def test_the_frame_is_what_the_boxes_are_mapped_by(size, resize_size):
+    height, width = size
+    resize = Resize(224, resize_size)
+    x0, y0, x1, y1 = resize.frame(height, width).double().tolist()
+    inside = np.array([[x0 + 0.2 * (x1 - x0), y0 + 0.3 * (y1 - y0), x0 + 0.6 * (x1 - x0), y0 + 0.7 * (y1 - y0)]])
+    boxes, _ = resize.boxes(inside, height, width)
+    np.testing.assert_allclose(boxes.numpy(), [[0.2 * 224, 0.3 * 224, 0.6 * 224, 0.7 * 224]], atol=1e-3)

@@ -193,7 +193,7 @@ def test_users_images_of_any_size_and_mode_are_read(tmp_path):
     batches = list(datamodule.predict_dataloader())
     assert torch.cat([batch["size"] for batch in batches]).tolist() == [[41, 17], [20, 30], [48, 64], [5, 5], [9, 9]]
     assert torch.cat([batch["index"] for batch in batches]).tolist() == [0, 1, 2, 3, 4]
-    assert batches[0].keys() == {"image", "size", "index"} and batches[0]["image"].shape == (4, 3, 48, 48)
+    assert batches[0].keys() == {"image", "size", "frame", "index"} and batches[0]["image"].shape == (4, 3, 48, 48)
     assert batches[0]["image"].dtype == torch.float32 and datamodule.datasets == {}
 
 

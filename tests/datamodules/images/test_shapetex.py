@@ -108,6 +108,7 @@ def test_batch_entries():
         "box_label": (torch.int64, (4, 1)),
         "mask": (torch.uint8, (4, 48, 48)),
         "size": (torch.int64, (4, 2)),
+        "frame": (torch.float32, (4, 4)),
         "index": (torch.int64, (4,)),
     }
     assert batch["index"].tolist() == [0, 1, 2, 3] and (batch["size"] == 48).all() and (batch["num_boxes"] == 1).all()
