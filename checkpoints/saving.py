@@ -63,6 +63,8 @@ def save(
     folder = Path(folder)
     if module_class(module.method) is not type(module):
         raise UnknownMethodError(f"module is a {type(module).__name__}, not the class of method {module.method!r}")
+    if module.not_exportable_because is not None:
+        raise CheckpointError(f"the module cannot become a checkpoint: {module.not_exportable_because}")
     state = module.state_dict()
     reference = _reference(module, reference_batch)
     contents = {WEIGHTS: tensors.encode(state), REFERENCE: tensors.encode(reference)}

@@ -16,6 +16,7 @@ import torch
 import yaml
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 from tqdm.auto import tqdm
 
 import checkpoints
@@ -64,7 +65,7 @@ def predict_file(
             samples = [inputs[index] for index in range(start, min(start + batch_size, len(inputs)))]
             with torch.no_grad():
                 prediction = module.predict_step(move_data_to_device(datamodule.collate(samples), device))
-            files.add(module, datamodule, prediction)
+            files.add(module, prediction)
     return files
 
 
@@ -99,15 +100,15 @@ class PredictionFiles:
         shutil.rmtree(self._partial, ignore_errors=True)
         return self
 
-    def add(self, module: ZooModule, datamodule: ZooDataModule, prediction: Any) -> None:
+    def add(self, module: ZooModule, prediction: Any) -> None:
         """Add the predictions of a batch."""
-        table = module.tabulate(prediction, list(datamodule.target_names))
-        arrays = {name: array.cpu().numpy() for name, array in module.arrays(prediction).items()}
+        table = {name: _on_host(column) for name, column in module.tabulate(prediction).items()}
+        arrays = {name: _on_host(array) for name, array in module.arrays(prediction).items()}
         if not self.rows:
             self.columns = list(table)
             self._writer.writerow(["id", *self.columns])
         # As numpy scalars, whose text is the shortest that gives back the same float32.
-        for number, values in enumerate(zip(*(column.cpu().numpy() for column in table.values()), strict=True)):
+        for number, values in enumerate(zip(*table.values(), strict=True)):
             name = self.names[self.rows] if self.names else str(self.rows)
             self._writer.writerow([name, *map(str, values)])
             if arrays:
@@ -128,6 +129,10 @@ class PredictionFiles:
             shutil.rmtree(self.folder, ignore_errors=True)
             self._partial.rename(self.folder)
         write_file(self.path, self._stream.getvalue().encode())
+
+
+def _on_host(values: Any) -> Any:
+    return values.cpu().numpy() if isinstance(values, Tensor) else values
 
 
 def _safe(name: str) -> str:
@@ -158,7 +163,7 @@ class WritePredictions(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Write the predictions of a batch."""
-        self.files.add(pl_module, trainer.datamodule, outputs)  # type: ignore[arg-type, attr-defined]
+        self.files.add(pl_module, outputs)  # type: ignore[arg-type]
 
 
 def build_datamodule(checkpoint: str | os.PathLike[str]) -> ZooDataModule:

@@ -211,11 +211,28 @@ def _predict(run: Run) -> None:
 
 
 def _print_metrics(loaders: Sequence[Mapping[str, float]]) -> None:
-    table = Table("metric", "value")
     for metrics in loaders:
+        single = Table("metric", "value")
+        variants: dict[str, dict[str, float]] = {}
         for name, value in metrics.items():
-            table.add_row(name, f"{value:.6g}")
-    _print(table)
+            stage, *variant, metric = name.split("/")
+            if variant:
+                variants.setdefault("/".join(variant), {})[metric] = value
+            else:
+                single.add_row(name, f"{value:.6g}")
+        _print(single)
+        if variants:
+            _print(_comparison(stage, metrics, variants))
+
+
+def _comparison(stage: str, metrics: Mapping[str, float], variants: dict[str, dict[str, float]]) -> Table:
+    """Return a row for the module itself and one for each variant, named "<stage>/<variant>/<metric>"."""
+    columns = list(next(iter(variants.values())))
+    table = Table("", *columns)
+    own = {metric: metrics[f"{stage}/{metric}"] for metric in columns if f"{stage}/{metric}" in metrics}
+    for name, row in {"this one": own, **variants}.items():
+        table.add_row(name, *(f"{row[metric]:.4g}" if metric in row else "" for metric in columns))
+    return table
 
 
 @rank_zero_only

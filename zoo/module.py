@@ -53,6 +53,9 @@ class ZooModule(LightningModule):
 
     monitor: ClassVar[str]
     mode: ClassVar[Literal["min", "max"]] = "min"
+    target_names: list[str]
+    not_exportable_because: str | None = None
+    """Why the module cannot become a checkpoint, None if it can; set where it cannot be rebuilt by name."""
 
     def __init__(
         self,
@@ -104,14 +107,13 @@ class ZooModule(LightningModule):
         """
         return self.predict_step(batch)
 
-    def tabulate(self, prediction: Any, target_names: list[str]) -> dict[str, Tensor]:
-        """Return the columns of a prediction for a table, with one value per sample each: by default its columns.
+    def tabulate(self, prediction: Any) -> dict[str, Any]:
+        """Return the columns of a prediction for a table, a tensor or list with one value per sample each.
 
         Args:
-            prediction: result of `predict_step`, by default (B, T).
-            target_names: the datamodule's names of the T targets.
+            prediction: result of `predict_step`; by default (B, T) with a column for each of `target_names`.
         """
-        return dict(zip(target_names, prediction.unbind(1), strict=True))
+        return dict(zip(self.target_names, prediction.unbind(1), strict=True))
 
     def arrays(self, prediction: Any) -> dict[str, Tensor]:
         """Return what of a prediction is too large for a table, with one row per sample each: by default nothing."""

@@ -13,6 +13,7 @@ class Toy(LightningModule):
     """A linear map with a buffer of statistics, like the zoo's modules: plain hyper-parameters, pack and unpack."""
 
     method = "toy"
+    not_exportable_because = None
 
     def __init__(self, width: int = 4, names: list[str] | None = None, scale: float = 1.0) -> None:
         super().__init__()

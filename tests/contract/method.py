@@ -91,6 +91,10 @@ class MethodContract:
         """Return the samples of a batch, each as a batch of its own."""
         raise NotImplementedError
 
+    def network_inputs(self, batch: Any) -> tuple[Any, ...]:
+        """Return what the network is called with."""
+        return (batch,)
+
     # ---- helpers
 
     def module(self, **changes: Any) -> ZooModule:
@@ -117,9 +121,9 @@ class MethodContract:
         trainer.validate(module, datamodule, verbose=False)
         assert any(name.startswith("test/") for name in trainer.test(module, datamodule, verbose=False)[0])
         (prediction,) = trainer.predict(module, datamodule)
-        columns = module.tabulate(prediction, datamodule.target_names) | module.arrays(prediction)
+        columns = module.tabulate(prediction) | module.arrays(prediction)
         assert len({len(column) for column in columns.values()}) == 1
-        assert all(torch.isfinite(column).all() for column in columns.values())
+        assert all(torch.isfinite(column).all() for column in columns.values() if isinstance(column, torch.Tensor))
 
     def test_overfits_one_batch(self):
         module, batch = self.module(schedule="constant", warmup_steps=0, lr=1e-2).train(), self.batch("train")
@@ -235,12 +239,13 @@ class MethodContract:
     def test_exports_or_says_why_not(self):
         module, batch = self.module().eval(), self.batch()
         if self.not_exportable_because is None:
-            exported = torch.export.export(module.network, (batch,)).module()
-            torch.testing.assert_close(exported(batch), module.network(batch), **tolerance(torch.float32))
+            inputs = self.network_inputs(batch)
+            exported = torch.export.export(module.network, inputs).module()
+            torch.testing.assert_close(exported(*inputs), module.network(*inputs), **tolerance(torch.float32))
         else:
             assert self.not_exportable_because in inspect.getdoc(type(module.network))
             with pytest.raises(Exception):  # noqa: B017 - whatever torch.export says; when it succeeds, the reason is stale
-                torch.export.export(module.network, (batch,))
+                torch.export.export(module.network, self.network_inputs(batch))
 
     def test_every_bad_argument_raises_an_error_that_names_it(self):
         signature = inspect.signature(zoo.get_module_class(self.method))

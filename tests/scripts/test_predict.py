@@ -6,7 +6,6 @@ import os
 import runpy
 import subprocess
 import sys
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -80,12 +79,10 @@ def test_one_row_per_input_in_order(checkpoint, inputs, tmp_path, batch_size, ca
 
 
 class Maps:
-    """A module and a datamodule whose predictions are numbers and a map."""
+    """A module whose predictions are numbers and a map."""
 
-    target_names: ClassVar = ["s", "t"]
-
-    def tabulate(self, prediction, target_names):
-        return dict(zip(target_names, prediction["numbers"].unbind(1), strict=True))
+    def tabulate(self, prediction):
+        return dict(zip("st", prediction["numbers"].unbind(1), strict=True))
 
     def arrays(self, prediction):
         return {"map": prediction["map"]} if "map" in prediction else {}
@@ -96,7 +93,7 @@ def test_numbers_are_written_to_the_last_digit(tmp_path):
     for numbers in (outputs, outputs.double() / 3):
         with PredictionFiles(tmp_path / "out.csv", ["a", "b"]) as files:
             for row in numbers:
-                files.add(Maps(), Maps(), {"numbers": row[None]})
+                files.add(Maps(), {"numbers": row[None]})
         written = [[float(text) for text in row[1:]] for row in rows(tmp_path / "out.csv")[1:]]
         assert torch.equal(torch.tensor(written, dtype=numbers.dtype), numbers)
         assert (files.rows, files.columns, files.folder) == (2, ["s", "t"], None)
@@ -107,7 +104,7 @@ def test_arrays_go_to_files_beside_the_table(tmp_path):
     prediction = {"numbers": torch.rand(2, 2), "map": torch.rand(2, 4, 5)}
     for names in (["a/b.png", "../c"], None):
         with PredictionFiles(tmp_path / "out.csv", names) as files:
-            files.add(Maps(), Maps(), prediction)
+            files.add(Maps(), prediction)
             assert os.listdir(tmp_path) != []
             assert not files.folder
         written = sorted(files.folder.iterdir())
@@ -120,10 +117,10 @@ def test_arrays_go_to_files_beside_the_table(tmp_path):
 def test_a_failure_leaves_the_earlier_predictions(tmp_path):
     prediction = {"numbers": torch.rand(2, 2), "map": torch.rand(2, 4, 5)}
     with PredictionFiles(tmp_path / "out.csv") as files:
-        files.add(Maps(), Maps(), prediction)
+        files.add(Maps(), prediction)
     before = (tmp_path / "out.csv").read_text()
     with pytest.raises(RuntimeError), PredictionFiles(tmp_path / "out.csv") as files:
-        files.add(Maps(), Maps(), {"numbers": torch.rand(1, 2), "map": torch.rand(1, 4, 5)})
+        files.add(Maps(), {"numbers": torch.rand(1, 2), "map": torch.rand(1, 4, 5)})
         raise RuntimeError
     assert (tmp_path / "out.csv").read_text() == before
     assert len(list((tmp_path / "out").iterdir())) == 2

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trainers.callbacks.cams import CAMCallback
     from trainers.callbacks.checkpoints import Checkpoints
     from trainers.callbacks.ema import EMA
     from trainers.callbacks.export import ExportCheckpoint
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from trainers.callbacks.throughput import Throughput
 
 _FILES = {
+    "CAMCallback": "cams",
     "Checkpoints": "checkpoints",
     "EMA": "ema",
     "ExportCheckpoint": "export",
@@ -27,6 +29,7 @@ _FILES = {
 
 __all__ = [
     "EMA",
+    "CAMCallback",
     "Checkpoints",
     "ExportCheckpoint",
     "Figures",

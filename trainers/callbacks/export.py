@@ -72,7 +72,8 @@ class ExportCheckpoint(Callback):
             return False
         if not isinstance(pl_module, ZooModule) or not isinstance(trainer.datamodule, ZooDataModule):  # type: ignore[attr-defined]
             return False
-        return type(pl_module).__module__ == f"zoo.{pl_module.method}.module"
+        own = type(pl_module).__module__ == f"zoo.{pl_module.method}.module"
+        return own and pl_module.not_exportable_because is None
 
     def _best(self, module: LightningModule) -> tuple[LightningModule, dict[str, float]]:
         if not self.best.is_file():

@@ -43,10 +43,22 @@ class Figures(Callback):
         if not trainer.is_global_zero:
             return
         for name, figure in figures.items():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            figure.savefig(self.folder / f"{stage}_{name}.png", dpi=150)
-            for logger in trainer.loggers:
-                if isinstance(logger, WandbLogger):
-                    logger.log_image(f"{stage}/{name}", [figure])
-                elif isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_figure(f"{stage}/{name}", figure, trainer.global_step, close=False)
+            log_figure(trainer, self.folder, f"{stage}/{name}", figure)
+
+
+def log_figure(trainer: Trainer, folder: Path, name: str, figure: Figure) -> None:
+    """Write a figure into a folder, and to the loggers that take images.
+
+    Args:
+        trainer: whose loggers.
+        folder: made if it is missing; the newest figure of a name replaces the one before.
+        name: "<stage>/<what>".
+        figure: what to write.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    figure.savefig(folder / f"{name.replace('/', '_')}.png", dpi=150)
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.log_image(name, [figure])
+        elif isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_figure(name, figure, trainer.global_step, close=False)

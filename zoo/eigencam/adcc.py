@@ -10,6 +10,7 @@ from torchmetrics import Metric
 
 from zoo.checks import require_positive
 from zoo.eigencam.faithfulness import Network, check_images, confidence, confidence_drop, masked_images
+from zoo.eigencam.heatmaps import correlation
 from zoo.eigencam.road import check_percentiles, road_changes
 from zoo.eigencam.scoremaps import check_maps, check_unit_maps, resize_maps
 
@@ -28,13 +29,7 @@ def coherency(maps: Tensor, maps_of_masked: Tensor) -> Tensor:
         maps: (B, h, w).
         maps_of_masked: maps of the images times `maps`, (B, h, w). The correlation with a constant map counts as 0.
     """
-    first, second = (
-        values.double().flatten(1) - values.double().flatten(1).mean(1, keepdim=True)
-        for values in (maps, maps_of_masked)
-    )
-    norms = first.norm(dim=1) * second.norm(dim=1)
-    correlation = (first * second).sum(1) / torch.where(norms > 0, norms, 1.0)
-    return ((1 + correlation) / 2).clamp(0, 1)
+    return ((1 + correlation(maps.double(), maps_of_masked.double())) / 2).clamp(0, 1)
 
 
 def harmonic_mean(*shares: Tensor) -> Tensor:

@@ -177,12 +177,15 @@ class ThresholdedBoxes:
     """
 
     def __init__(self, scoremap: np.ndarray, contours: Contours = "external") -> None:
+        import cv2
+
         levels = (THRESHOLDS * scoremap.max()).astype(np.int64)
         values = np.flatnonzero(np.bincount(scoremap.ravel(), minlength=256))
         # Masks differ where the number of grey values up to the level does.
         rank = np.searchsorted(values, levels, side="right")
         _, representative, self._mask_of_threshold = np.unique(rank, return_index=True, return_inverse=True)
-        found = [contour_boxes((scoremap > level).view(np.uint8), contours) for level in levels[representative]]
+        masks = (cv2.threshold(scoremap, level, 255, cv2.THRESH_BINARY)[1] for level in levels[representative].tolist())
+        found = [contour_boxes(mask, contours) for mask in masks]
         self._start = np.cumsum([0] + [len(boxes) for boxes, _ in found])[:-1]
         self._largest = self._start + [largest for _, largest in found]
         self.boxes = np.concatenate([boxes for boxes, _ in found])

@@ -28,8 +28,15 @@ def min_max(maps: Tensor) -> Tensor:
     return (flat / (GUARD + flat.amax(1, keepdim=True))).reshape(maps.shape)
 
 
-def heatmap(maps: Tensor, size: tuple[int, ...], rectify: bool) -> Tensor:
-    """Return heatmaps of a layer's raw maps: rectified if asked for, scaled to [0, 1], resized, scaled again.
+def correlation(first: Tensor, second: Tensor) -> Tensor:
+    """Return the Pearson correlation of each map with another, (B,); 0 with a constant one."""
+    first, second = (maps.flatten(1) - maps.flatten(1).mean(1, keepdim=True) for maps in (first, second))
+    norms = torch.linalg.vector_norm(first, dim=1) * torch.linalg.vector_norm(second, dim=1)
+    return (first * second).sum(1) / torch.where(norms > 0, norms, 1.0)
+
+
+def heatmap(maps: Tensor, size: tuple[int, ...], rectify: bool, extent: tuple[float, ...] | None = None) -> Tensor:
+    """Return heatmaps of a layer's raw maps: rectified if asked for, scaled to [0, 1] and resized; `fuse` comes next.
 
     Resizing is linear with half-pixel centres and without antialiasing, as OpenCV's and `align_corners=False`.
 
@@ -37,20 +44,23 @@ def heatmap(maps: Tensor, size: tuple[int, ...], rectify: bool) -> Tensor:
         maps: raw maps (B, h, w), or (B, d, h, w) of volumes.
         size: of the image, (H, W) or (D, H, W).
         rectify: set negative values to zero first, for maps whose sign means something.
+        extent: for each axis the fraction of the map, from its beginning, that shows the image; None for all of it.
 
     Returns:
-        (B, *size), in [0, 1].
+        (B, *size), within [0, 1]; the interpolation need not attain the ends.
     """
     scaled = min_max(maps.clamp(min=0) if rectify else maps)
     kind = "bilinear" if len(size) == 2 else "trilinear"
-    return min_max(interpolate(scaled.unsqueeze(1), size=size, mode=kind, align_corners=False).squeeze(1))
+    padded = tuple(round(side / share) for side, share in zip(size, extent or (1.0,) * len(size), strict=True))
+    resized = interpolate(scaled.unsqueeze(1), size=padded, mode=kind, align_corners=False).squeeze(1)
+    return resized[(slice(None), *(slice(side) for side in size))]
 
 
 def fuse(heatmaps: list[Tensor], weights: list[Tensor], fusion: Fusion = "mean") -> Tensor:
-    """Return one heatmap of those of several layers.
+    """Return one heatmap of those of the layers, scaled to [0, 1].
 
     Args:
-        heatmaps: one (B, H, W) of each layer, in [0, 1].
+        heatmaps: one (B, H, W) of each layer, within [0, 1].
         weights: one (B,) of each layer, >= 0: the share of its activations that its map explains; only "energy" reads
             them.
         fusion: "mean", "max", or "energy" for the mean weighted by `weights`.
