@@ -119,7 +119,7 @@ class MapJudges(nn.Module):
             own: of the module's own map.
             view: the network, and how to look into it again.
             observation: of the images of the batch.
-            batch: with the entries of image benchmarks: `image`, `label`, and `boxes`, `num_boxes` and `mask` as needed.
+            batch: of an image benchmark: `image`, `label`, and `boxes`, `num_boxes` and `mask` as needed.
             all_maps: judge those that are compared, too.
 
         Returns:
