@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +21,9 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.utils import _pytree as pytree
 
 from zoo.checks import require, require_choice
+from zoo.eigencam.layer_spec import LayerSpec, layer_key
 from zoo.eigencam.wrapping import WrappedNetwork
 from zoo.registry import unknown
-
-if TYPE_CHECKING:
-    from zoo.eigencam.layers import LayerSpec
 
 Backend = Literal["hooks", "fx"]
 BACKENDS = ("hooks", "fx")
@@ -45,11 +43,6 @@ def unwrap(model: nn.Module) -> nn.Module:
             model = model._orig_mod  # type: ignore[assignment]
         else:
             return model
-
-
-def layer_key(name: str, level: str | None) -> str:
-    """Return the name of one activation: the layer's, with the level in brackets where the layer returns a dict."""
-    return name if level is None else f"{name}[{level}]"
 
 
 def tensors_of(output: Any) -> dict[str | None, Tensor]:
