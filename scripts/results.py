@@ -13,7 +13,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 def main(args: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="*", metavar="LABEL=CHECKPOINT", help="a row of the table")
+    parser.add_argument(
+        "runs",
+        nargs="*",
+        metavar="LABEL=CHECKPOINT",
+        help="a row of the table; the same label again is another seed of it",
+    )
     parser.add_argument("--to", type=Path, help="the CSV file to write")
     options = parser.parse_args(args)
     if bool(options.runs) != bool(options.to) or not all("=" in run for run in options.runs):
@@ -24,7 +29,7 @@ def main(args: list[str] | None = None) -> None:
     from trainers.results import TABLE, collect, render, write_csv
 
     if options.to:
-        print(write_csv(options.to, collect(dict(run.split("=", 1) for run in options.runs))))
+        print(write_csv(options.to, collect([tuple(run.split("=", 1)) for run in options.runs])))
     for readme in [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("zoo/*/README.md"))]:
         if TABLE.search(readme.read_text()):
             write_file(readme, render(readme).encode())

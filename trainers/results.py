@@ -11,8 +11,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import checkpoints
@@ -21,35 +22,56 @@ from checkpoints.files import write_file
 TABLE = re.compile(r"(<!-- table: (?P<file>\S+); (?P<columns>.+?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
-def collect(runs: Mapping[str, str | Path]) -> list[dict[str, Any]]:
-    """Return one row per finished run: what was trained on what, at what cost, and every metric of its test.
+def collect(runs: Sequence[tuple[str, str | Path]]) -> list[dict[str, Any]]:
+    """Return one row per label: what was trained on what, at what cost, and every metric of its test.
+
+    Runs with the same label differ by their seeds: metrics and minutes are means over them, with the standard deviation
+    of each metric in a column of its own. Metrics of variants, named "test/<variant>/<metric>", get rows of their own,
+    labelled by the variant.
 
     Args:
-        runs: label of the model -> checkpoint as in `checkpoints.load`: a run's folder "checkpoint", or a shipped name.
+        runs: label of the model, and a checkpoint as in `checkpoints.load`: a run's folder "checkpoint", or a shipped
+            name.
 
     Raises:
         CheckpointError: a checkpoint cannot be read.
     """
-    rows = []
-    for label, source in runs.items():
-        config = checkpoints.info(source)
-        provenance = config["provenance"]
-        parameters = sum(parameter.numel() for parameter in checkpoints.load(source).parameters())
-        metrics = {name: value for name, value in sorted(config["metrics"].items()) if name.startswith("test/")}
-        rows.append(
-            {
-                "model": label,
-                "parameters": parameters,
-                **metrics,
-                "data": provenance["split"],
-                "epochs": provenance["epochs"],
-                "seeds": " ".join(map(str, provenance["seeds"] or [])),
-                "hardware": provenance["hardware"],
-                "minutes": provenance["time"] / 60,
-                "commit": _short(provenance["commit"] or ""),
-            }
-        )
-    return rows
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for label, source in runs:
+        for row in _rows(label, source):
+            groups.setdefault(row["model"], []).append(row)
+    return [rows[0] if len(rows) == 1 else _mean(rows) for rows in groups.values()]
+
+
+def _rows(label: str, source: str | Path) -> Iterator[dict[str, Any]]:
+    config = checkpoints.info(source)
+    provenance = config["provenance"]
+    parameters = sum(parameter.numel() for parameter in checkpoints.load(source).parameters())
+    variants: dict[str, dict[str, float]] = {label: {}}
+    for name, value in sorted(config["metrics"].items()):
+        stage, *variant, metric = name.split("/")
+        if stage == "test":
+            variants.setdefault("/".join(variant) or label, {})[f"test/{metric}"] = value
+    for variant, metrics in variants.items():
+        yield {
+            "model": variant,
+            "parameters": parameters,
+            **metrics,
+            "data": provenance["split"],
+            "epochs": provenance["epochs"],
+            "seeds": " ".join(map(str, provenance["seeds"] or [])),
+            "hardware": provenance["hardware"],
+            "minutes": provenance["time"] / 60,
+            "commit": _short(provenance["commit"] or ""),
+        }
+
+
+def _mean(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    measured = [name for name in rows[0] if name.startswith("test/")]
+    averages = {name: mean(row[name] for row in rows) for name in [*measured, "minutes"]}
+    spreads = {f"{name} std": stdev(row[name] for row in rows) for name in measured}
+    joined = {name: " ".join(dict.fromkeys(row[name] for row in rows)) for name in ("seeds", "commit")}
+    return rows[0] | averages | spreads | joined
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:

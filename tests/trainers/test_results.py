@@ -3,7 +3,8 @@ import csv
 import pytest
 
 from tests.paths import REPOSITORY
-from trainers.results import TABLE, render, write_csv
+from trainers import results
+from trainers.results import TABLE, collect, render, write_csv
 
 READMES = [
     path for path in [REPOSITORY / "README.md", *REPOSITORY.glob("zoo/*/README.md")] if TABLE.search(path.read_text())
@@ -43,3 +44,35 @@ def test_a_missing_column_is_named(tmp_path):
     (tmp_path / "README.md").write_text(TEXT)
     with pytest.raises(ValueError, match="has no column 'test/mae'; it has model"):
         render(tmp_path / "README.md")
+
+
+class Model:
+    def parameters(self):
+        return iter([])
+
+
+@pytest.fixture
+def finished(monkeypatch):
+    """Two seeds of a run whose test compared a variant."""
+
+    def info(seed):
+        metrics = {"test/mae": 1.0 + seed, "test/plain/mae": 3.0 + seed, "val/mae": 9.0}
+        provenance = {"split": "80/20", "epochs": 5, "seeds": [int(seed)], "hardware": "cpu", "time": 60 + 60 * seed}
+        return {"metrics": metrics, "provenance": provenance | {"commit": "0123456789abcdef"}}
+
+    monkeypatch.setattr(results.checkpoints, "info", lambda source: info(float(source)))
+    monkeypatch.setattr(results.checkpoints, "load", lambda source: Model())
+
+
+def test_variants_have_rows_of_their_own(finished):
+    own, plain = collect([("ours", "0")])
+    assert (own["model"], own["test/mae"], own["seeds"], own["minutes"]) == ("ours", 1.0, "0", 1.0)
+    assert (plain["model"], plain["test/mae"]) == ("plain", 3.0)
+    assert "test/mae std" not in own and "val/mae" not in own
+
+
+def test_runs_of_one_label_are_averaged(finished):
+    own, plain = collect([("ours", "0"), ("ours", "1")])
+    assert (own["test/mae"], own["minutes"], own["seeds"]) == (1.5, 1.5, "0 1")
+    assert own["test/mae std"] == pytest.approx(0.5**0.5)
+    assert plain["test/mae"] == 3.5
