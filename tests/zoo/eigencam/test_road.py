@@ -10,7 +10,7 @@ from tests.zoo.eigencam.ranks import assert_two_processes_equal_one
 from tests.zoo.eigencam.test_imputation import fill_directly
 from zoo.eigencam.road import NOISE, ROAD, removed_count
 
-# What 15 iterations of the solver leave, through the network of `classifiers`.
+# What the iterations of the solver leave, through the network of `classifiers`.
 SOLVED = 1e-6
 
 
