@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
+
 from torch import Tensor
 
 from zoo.eigencam.boxes import largest_boxes
 from zoo.eigencam.scores import logits_of
 from zoo.eigencam.settings import MapSettings
 from zoo.eigencam.view import View
+
+ARBITRARY = 0.98
+"""Above this ratio of the first two singular values another solver, or a little noise, may draw another map."""
 
 
 def predict_maps(
@@ -32,8 +37,17 @@ def predict_maps(
         `heatmap` (B, H, W) in [0, 1]; `raw` (B, h, w), the map of the first layer; `gap` (B,), near 1 where the map is
         arbitrary; `boxes` (B, 4), end-exclusive, of the largest part above the threshold, in pixels of the original
         image; and of classifiers `logits` (B, K).
+
+    Warns:
+        UserWarning: some maps are arbitrary, their gap is above `ARBITRARY`.
     """
     observation, explanation = view.explain(images, settings, classes)
+    arbitrary = int((explanation.gap > ARBITRARY).sum())
+    if arbitrary:
+        warnings.warn(
+            f"{arbitrary} of {len(images)} maps are arbitrary: their second singular value is nearly the first",
+            stacklevel=2,
+        )
     boxes = largest_boxes(explanation.heatmap, threshold)
     if frame is not None:
         height, width = observation.size

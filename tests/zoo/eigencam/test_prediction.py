@@ -48,3 +48,19 @@ def test_columns(network):
     assert columns_of(prediction, None)["class"] == [str(number) for number in prediction["logits"].argmax(1).tolist()]
     del prediction["logits"]
     assert list(columns_of(prediction, None)) == ["x0", "y0", "x1", "y1", "gap"]
+
+
+def test_arbitrary_maps_are_told(network):
+    class Degenerate(torch.nn.Module):
+        """Activations whose singular values are equal."""
+
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Identity()
+
+        def forward(self, images):
+            self.layer(torch.eye(16).reshape(1, 16, 4, 4).expand(len(images), 16, 4, 4))
+            return images.mean((2, 3))
+
+    with pytest.warns(UserWarning, match="2 of 2 maps are arbitrary"):
+        predict(Degenerate().eval(), torch.randn(2, 3, 8, 8))
