@@ -64,6 +64,9 @@ def test_closed_forms():
     constant = PixelAP()
     constant.update(torch.full(masks.shape, 3.0), masks)
     assert float(constant.compute()) == pytest.approx(float((masks == 1).sum() / (masks != 255).sum()))
+    nearly = PixelAP()
+    nearly.update(torch.tensor([[[0.0, 0.9995, 1.0]]]), torch.tensor([[[0, 0, 1]]]).byte())
+    assert nearly.compute() == 1  # what attains 1 is above what nearly does
     nothing = PixelAP()
     nothing.update(torch.rand(1, 4, 4), torch.zeros(1, 4, 4).byte())
     assert nothing.compute().isnan()
