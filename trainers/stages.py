@@ -165,7 +165,7 @@ class _SaveConfig(SaveConfigCallback):
 
 def _with_checkpoint(command: str, module: LightningModule, source: str | None) -> LightningModule:
     if source is None:
-        if command == "fit":
+        if command == "fit" or getattr(module, "pretrained", False):
             return module
         raise ValueError(f"{command} needs --checkpoint: a name from `eigenzoo list`, a folder, or a hub id")
     loaded = checkpoints.load(source)

@@ -54,6 +54,9 @@ class ZooModule(LightningModule):
     monitor: ClassVar[str]
     mode: ClassVar[Literal["min", "max"]] = "min"
     target_names: list[str]
+    pretrained: bool = False
+    """Whether the module has weights of its own without a checkpoint of the zoo."""
+
     not_exportable_because: str | None = None
     """Why the module cannot become a checkpoint, None if it can; set where it cannot be rebuilt by name."""
 

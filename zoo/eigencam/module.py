@@ -38,7 +38,8 @@ class EigenCAM(ZooModule):
     Args:
         network: "eigencam-cnn", "torchvision" or "timm".
         network_kwargs: its keyword arguments; `num_classes` follows from `class_names` where these are given.
-        class_names: names of the classes, in the order of the logits; None for a network that comes with its own.
+        class_names: names of the classes, in the order of the logits; None takes those of the data that it is trained
+            on, if there are as many as `network_kwargs.num_classes`.
         weights: pretrained weights to start from, see `zoo.eigencam.wrapping.load_weights`; once loaded they belong to
             the module's state, and the hyper-parameter becomes None.
         multilabel: several classes may be present in an image; the loss is then that of independent classes.
@@ -100,9 +101,8 @@ class EigenCAM(ZooModule):
         all_kwargs = dict(network_kwargs or {})
         if class_names is not None:
             require(len(set(class_names)) == len(class_names) > 0, "class_names", class_names, "distinct names")
-            if "num_classes" in all_kwargs:
-                raise ValueError("network_kwargs.num_classes is not allowed; it follows from class_names")
-            all_kwargs["num_classes"] = len(class_names)
+            number = all_kwargs.setdefault("num_classes", len(class_names))
+            require(number == len(class_names), "network_kwargs.num_classes", number, f"{len(class_names)}, or none")
         self.class_names = class_names
         super().__init__(
             network=network,
@@ -119,6 +119,7 @@ class EigenCAM(ZooModule):
             if kept := load_weights(self.network, weights, new_head=class_names is not None):
                 rank_zero_info(f"{weights} are of other classes; random at first: {', '.join(kept)}")
             self.hparams["weights"] = None
+            self.pretrained = True
         synchronize(self.network)
         self.view = View(self.network, layers)
         self.judges = MapJudges(self.maps, self.judged_by, resolution, multilabel)
@@ -146,6 +147,19 @@ class EigenCAM(ZooModule):
     def metrics(self) -> MetricCollection:
         """Return metrics of the classes; those of the maps come from `MapJudges`."""
         return MetricCollection({"accuracy": Accuracy()})
+
+    def setup(self, stage: str) -> None:
+        """Take over the names of the classes in training, and check them in every stage.
+
+        Raises:
+            ValueError: the data has other classes.
+        """
+        known = list(getattr(self.trainer.datamodule, "class_names", []))  # type: ignore[attr-defined]
+        number = (self.hparams["network_kwargs"] or {}).get("num_classes")
+        if stage == "fit" and self.class_names is None and len(known) == number:
+            self.class_names = self.hparams["class_names"] = known
+        if stage != "predict" and known and self.class_names is not None:
+            require(known == self.class_names, "class_names", self.class_names, f"those of the data: {known}")
 
     def forward(self, images: Tensor) -> Any:
         """Return the network's output for images (B, 3, H, W): what the network alone would answer."""

@@ -304,10 +304,11 @@ def test_an_unknown_synset_is_refused(tmp_path):
 # WSOL
 
 
-def test_wsol_boxes_include_their_last_pixel_and_are_scaled_by_the_listed_size(tmp_path):
+def test_wsol_boxes_are_taken_as_they_are_and_scaled_by_the_listed_size(tmp_path):
     datamodule = ready(tmp_path, wsol_boxes, dataset="CUB")
     batch = datamodule.collate(list(datamodule.datasets["test"]))
-    assert batch["boxes"].tolist() == [[[0, 0, 16, 16], [8, 8, 24, 24]], [[16, 16, 32, 32], [0, 0, 0, 0]]]
+    listed = np.array([[[0, 0, 39, 19], [20, 10, 59, 29]], [[40, 20, 79, 39], [0, 0, 0, 0]]])
+    np.testing.assert_allclose(batch["boxes"].numpy(), listed * [0.4, 0.8, 0.4, 0.8], rtol=1e-6)
     assert batch["label"].tolist() == [0, 1] and datamodule.class_names == ["001.Bird_0", "002.Bird_1"]
     assert "boxes" not in datamodule.datasets["train"][0] and len(datamodule.datasets["train"]) == 3
 

@@ -113,8 +113,17 @@ def test_the_layer_follows_the_size_of_the_image():
 
 def test_class_names_decide_the_number_of_logits():
     assert tiny(class_names=["a", "b"])(torch.randn(1, 3, 48, 48)).shape == (1, 2)
-    with pytest.raises(ValueError, match="num_classes"):
+    with pytest.raises(ValueError, match=r"network_kwargs\.num_classes=3"):
         tiny(network_kwargs={"num_classes": 3})
+
+
+def test_class_names_are_those_of_the_data(tmp_path):
+    module = tiny(class_names=None, network_kwargs={"widths": [4], "num_classes": 6})
+    trainer(tmp_path / "own", max_epochs=1, limit_val_batches=0).fit(module, datamodule())
+    assert module.class_names == module.hparams["class_names"] == list(CLASSES)
+    assert EigenCAM(**module.hparams).class_names == list(CLASSES)
+    with pytest.raises(ValueError, match="class_names="):
+        trainer(tmp_path / "other").test(tiny(class_names=list("abcdef")), datamodule())
 
 
 def test_a_network_without_class_scores_does_not_train():
