@@ -29,8 +29,8 @@ class WSOL(FolderDataModule):
     """Weakly supervised object localisation as the repository clovaai/wsolevaluation lays it out.
 
     The splits train, val and test are train-weaksup, train-fullsup (ImageNetV2, CUBV2: thresholds are chosen on it) and
-    test of the paper. Boxes are taken as the files list them. A mask is the union of an image's
-    objects; the pixels of the ignore mask that are in none of them are ignored.
+    test of the paper. Boxes are taken as the files list them. A mask is the union of an image's objects; the pixels of
+    the ignore mask that are in none of them are ignored.
 
     Files:
         metadata/<dataset>/<train, val, test>/
