@@ -112,25 +112,21 @@ def eigen_cam(
             features = torch.where(features.isnan(), 0.0, features)
         if standardize:
             features = features / _deviation(features)
-        nonnegative = features.detach().amin((1, 2)) >= 0
-        lost = features.new_zeros(())  # from the squared norms, by centring
-        if mode == "centered":
-            mean = features.mean(2, keepdim=True)
-            features = features - mean
-            nonnegative = torch.zeros_like(nonnegative)
-            lost = (2 * torch.bmm(mean.mT, features) + mean.square().sum(1, keepdim=True)).squeeze(1).detach()
+        centered = mode == "centered"
+        nonnegative = torch.zeros(batch, dtype=torch.bool, device=features.device)
+        if not centered:
+            nonnegative = features.detach().amin((1, 2)) >= 0
+        frames = tuple(shape)
         if shared_basis:
-            features, lost = features.transpose(0, 1).flatten(1).unsqueeze(0), lost.flatten()
-            nonnegative = nonnegative.all().unsqueeze(0)
-        components, values, squared_norms = principal_projection(features, rank, solver)
-        total = squared_norms.sum(1)
-        if not torch.isfinite(total).all():
-            raise ValueError(
-                'activations hold NaN, infinite or too large values; give finite ones, or nan="zero" to replace NaN'
-            )
-        frames = (batch, *shape) if shared_basis else tuple(shape)
-        energy = (squared_norms.detach() + lost).clamp(min=0).sqrt()
-        signs = orientation(components.detach(), features.detach(), energy, nonnegative, sign, frames)
+            # Each image is centred by its own mean, then all are one.
+            energy = features.detach().square().sum(1).flatten().unsqueeze(0)
+            features = features - features.mean(2, keepdim=True) if centered else features
+            features, nonnegative = features.transpose(0, 1).flatten(1).unsqueeze(0), nonnegative.all().unsqueeze(0)
+            frames = (batch, *shape)
+            components, values, total, _ = principal_projection(features, rank, solver)
+        else:
+            components, values, total, energy = principal_projection(features, rank, solver, centered)
+        signs = orientation(components.detach(), features.detach(), energy.sqrt(), nonnegative, sign, frames)
         components = components * signs.unsqueeze(-1)
     maps = components.reshape(len(components), rank, *frames)
     if shared_basis:

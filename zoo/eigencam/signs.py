@@ -25,7 +25,7 @@ def orientation(
 
     Args:
         components: (B, r, N).
-        features: the matrices (B, C, N) that were decomposed.
+        features: the matrices (B, C, N), centred or not: of a centred component only their variation counts.
         energy: norms over channels of the activations before centring, (B, N).
         nonnegative: images whose decomposed features are all >= 0, (B,); the sum of their first component decides.
         rule: "energy": the map rises with the norm of the activation; "mean": the direction has a positive sum over

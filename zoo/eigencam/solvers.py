@@ -10,8 +10,8 @@ from torch import Tensor
 Solver = Literal["auto", "eigh", "lanczos", "svd"]
 SOLVERS = ("auto", "eigh", "lanczos", "svd")
 
-SMALL = 64
-"""Up to this size a full decomposition is as fast as Lanczos, on CPU and, batched, on GPU."""
+SMALL = {"cpu": 32, "cuda": 64}
+"""Up to this size a full decomposition is as fast as Lanczos; on GPU small ones are decomposed as a batch."""
 
 MAX_STEPS = 64
 CHECK_EVERY = 4
@@ -35,7 +35,8 @@ def leading_eigenpairs(gram: Tensor, count: int, wanted: int, start: Tensor, sol
     Returns:
         Eigenvalues (B, count), descending and >= 0, and eigenvectors (B, n, count), of unit length.
     """
-    few = wanted <= 3 and gram.size(-1) > SMALL and gram.dtype == torch.float32
+    large = gram.size(-1) > SMALL.get(gram.device.type, SMALL["cuda"])
+    few = wanted <= 3 and large and gram.dtype == torch.float32
     if solver == "eigh" or (solver == "auto" and not few):
         return _by_decomposition(gram, count)
     return _by_lanczos(gram, count, wanted, start)
