@@ -63,13 +63,29 @@ def render(config: dict[str, Any]) -> str:
 
 def _results(metrics: dict[str, float], paper: list[dict[str, Any]]) -> list[str]:
     published = {row["metric"]: row for row in paper}
+    variants: dict[str, dict[str, float]] = {}
+    for name, value in metrics.items():
+        stage, *variant, metric = name.split("/")
+        if variant:
+            variants.setdefault("/".join(variant), {})[f"{stage}/{metric}"] = value
     # The paper's order first, since it puts the headline first.
-    names = [*published, *(name for name in metrics if name not in published)]
+    names = [*published, *(name for name in metrics if name not in published and name.count("/") < 2)]
     rows = ["| metric | ours | paper | source |", "|---|---|---|---|"]
     for name in names:
         row = published.get(name, {"value": None, "source": ""})
         rows.append(f"| {name} | {_number(metrics.get(name))} | {_number(row['value'])} | {row['source']} |")
-    return rows
+    return rows + _comparison(variants)
+
+
+def _comparison(variants: dict[str, dict[str, float]]) -> list[str]:
+    """Return a table of what was compared in the same test: metrics "<stage>/<variant>/<metric>"."""
+    if not variants:
+        return []
+    columns = sorted({metric for row in variants.values() for metric in row})
+    rows = ["", "Compared in the same test:", "", f"| | {' | '.join(columns)} |", f"|---{'|---' * len(columns)}|"]
+    return rows + [
+        f"| {name} | {' | '.join(_number(row.get(metric)) for metric in columns)} |" for name, row in variants.items()
+    ]
 
 
 def _number(value: float | None) -> str:

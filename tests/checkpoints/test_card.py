@@ -43,3 +43,11 @@ def test_durations(folder, seconds, text):
     config = checkpoints.info(folder)
     config["provenance"]["time"] = seconds
     assert f"Time: {text}\n" in render(config)
+
+
+def test_variants_are_a_table_of_their_own(toy, tmp_path):
+    metrics = {"test/mae": 0.5, "test/plain/mae": 0.75, "test/plain/rmse": 1.5, "test/other/mae": 0.25}
+    card = (toys.save(toy, tmp_path / "toy", metrics=metrics) / "README.md").read_text()
+    assert "| | test/mae | test/rmse |" in card
+    assert "| plain | 0.75 | 1.5 |" in card and "| other | 0.25 |  |" in card
+    assert "test/plain/mae" not in card
