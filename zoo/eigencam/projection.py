@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from zoo.eigencam.solvers import Solver, leading_eigenpairs
+from zoo.eigencam.solvers import Solver, gram_matrix, leading_eigenpairs
 
 SAFE = 0.05
 """Centring after the product loses a digit where less than this share of the trace is left."""
@@ -97,7 +97,7 @@ def _project(features: Tensor, rank: int, solver: Solver, centered: bool) -> Pro
     batch, num_channels, num_positions = features.shape
     count = min(rank + 1, num_channels, num_positions)
     if solver != "svd" and num_positions <= num_channels:
-        gram = torch.bmm(features.mT, features)
+        gram = gram_matrix(features)
         squared_norms = _require_finite(gram.diagonal(dim1=1, dim2=2).clamp(min=0).clone())
         if centered:
             gram = _centered_gram(gram, features)
@@ -115,7 +115,7 @@ def _project(features: Tensor, rank: int, solver: Solver, centered: bool) -> Pro
             _, values, directions = torch.linalg.svd(features.mT, full_matrices=False)
             values, directions = values[:, :count], directions.mT
         else:
-            gram = torch.bmm(features, features.mT)
+            gram = gram_matrix(features.mT)
             eigvals, directions = leading_eigenpairs(gram, count, rank, features.mean(2), solver)
             values = eigvals.sqrt()
         components = torch.bmm(directions[..., :rank].mT, features)
@@ -134,8 +134,7 @@ def _centered_gram(gram: Tensor, features: Tensor) -> Tensor:
     before, after = (matrix.diagonal(dim1=1, dim2=2).sum(1) for matrix in (gram, centered))
     if bool((after >= SAFE * before).all()):
         return centered
-    features = _centered(features)
-    return torch.bmm(features.mT, features)
+    return gram_matrix(_centered(features))
 
 
 def _require_finite(squared_norms: Tensor) -> Tensor:

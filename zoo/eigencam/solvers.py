@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -14,7 +15,7 @@ SMALL = {"cpu": 32, "cuda": 64}
 """Up to this size a full decomposition is as fast as Lanczos; on GPU small ones are decomposed as a batch."""
 
 MAX_STEPS = 64
-CHECK_EVERY = 4
+FIRST_CHECK, CHECK_EVERY = 8, 4
 ACCURACY = {torch.float32: 1e-6, torch.float64: 1e-12}
 """Allowed residual of an eigenpair relative to its gap: the error of the eigenvector."""
 
@@ -42,6 +43,18 @@ def leading_eigenpairs(gram: Tensor, count: int, wanted: int, start: Tensor, sol
     return _by_lanczos(gram, count, wanted, start)
 
 
+def gram_matrix(columns: Tensor) -> Tensor:
+    """Return the Gram matrices of columns, (B, m, n) to (B, n, n), with three quarters of a general product's work."""
+    size = columns.size(2)
+    half = min(size, 16 * max(1, round(size / 32)))  # whole vector registers
+    left, right = columns[:, :, :half], columns[:, :, half:]
+    gram = columns.new_empty(len(columns), size, size)
+    torch.bmm(left.mT, columns, out=gram[:, :half])
+    torch.bmm(right.mT, right, out=gram[:, half:, half:])
+    gram[:, half:, :half] = gram[:, :half, half:].mT
+    return gram
+
+
 def _by_decomposition(gram: Tensor, count: int) -> tuple[Tensor, Tensor]:
     eigvals, eigvecs = torch.linalg.eigh(gram)
     return eigvals.flip(-1)[..., :count].clamp(min=0), eigvecs.flip(-1)[..., :count]
@@ -64,7 +77,7 @@ def _by_lanczos(gram: Tensor, count: int, wanted: int, start: Tensor) -> tuple[T
             product = product - torch.bmm(torch.bmm(product, known.mT), known)
         off_diagonal[:, step] = torch.linalg.vector_norm(product, dim=(1, 2))
         done = step + 1
-        if done >= count and (done % CHECK_EVERY == 0 or done == steps):
+        if done == steps or (done >= max(count, FIRST_CHECK) and done % CHECK_EVERY == 0):
             tridiagonal = torch.diag_embed(diagonal[:, :done])
             couplings = off_diagonal[:, : done - 1]
             tridiagonal = tridiagonal + torch.diag_embed(couplings, 1) + torch.diag_embed(couplings, -1)
@@ -84,15 +97,17 @@ def _by_lanczos(gram: Tensor, count: int, wanted: int, start: Tensor) -> tuple[T
 
 def _generic(start: Tensor) -> Tensor:
     """Add some of a fixed vector without any symmetry: what is orthogonal to an eigenvector would never find it."""
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(start.size(-1), generator=generator, dtype=torch.float64).to(start)
     scale = torch.linalg.vector_norm(start, dim=-1, keepdim=True) / start.size(-1) ** 0.5
-    return start + 0.1 * torch.where(scale > 0, scale, 1.0) * noise
+    return start + 0.1 * torch.where(scale > 0, scale, 1.0) * _noise(start.size(-1)).to(start)
+
+
+@lru_cache(maxsize=16)
+def _noise(size: int) -> Tensor:
+    return torch.randn(size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 def _unit(rows: Tensor) -> Tensor:
-    length = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-    return rows / torch.where(length > 0, length, 1.0)
+    return rows / torch.linalg.vector_norm(rows, dim=-1, keepdim=True).clamp(min=torch.finfo(rows.dtype).tiny)
 
 
 def _gaps(eigvals: Tensor, wanted: int) -> Tensor:
