@@ -5,6 +5,9 @@ without `BATCH` and `PTR`.
 
 Images: B images of H x W pixels, at most K boxes in one of them. A batch is a dict, and a single sample a dict without
 the dimension B; entries that a benchmark lacks are absent.
+
+Dynamics: B pairs of snapshots of a state with d coordinates. A batch is a dict, and a single sample a dict without the
+dimension B; a user's own states for prediction have only `STATE` and `TRAJECTORY`.
 """
 
 X = "x"
@@ -66,3 +69,18 @@ FRAME = "frame"
 
 INDEX = "index"
 """(B,) int64, position of each image in its split, or among a user's images."""
+
+STATE = "state"
+"""(B, d) float64, the snapshots x in the units of the system; with delays, the oldest coordinates first."""
+
+NEXT_STATE = "next_state"
+"""(B, d) float64, their successors F(x), one lag later."""
+
+SECOND_NEXT_STATE = "second_next_state"
+"""(B, d) float64, a second successor of the same x, independent of the first; only of stochastic systems."""
+
+WEIGHT = "weight"
+"""(B,) float64, quadrature weights; those of a whole split sum to 1, the mass of the reference measure."""
+
+TRAJECTORY = "trajectory"
+"""(B,) int64, number of the trajectory that a pair belongs to, different in different splits."""

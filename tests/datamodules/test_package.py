@@ -17,9 +17,12 @@ def test_importing_the_package_loads_no_lightning():
 
 def test_every_listed_datamodule_is_one():
     paths = datamodules.list_datamodules()
-    names = ("CUB", "ImageFolder", "ImageNetLocalization", "Imagenette", "Pets", "ShapeTex", "VOC", "WSOL")
-    graphs = ["datamodules.graphs.SubstructureCounting", "datamodules.graphs.ZINC"]
-    assert paths == [*graphs, *(f"datamodules.images.{name}" for name in names)]
+    names = {
+        "dynamics": sorted(datamodules.dynamics.__all__),
+        "graphs": ["SubstructureCounting", "ZINC"],
+        "images": ["CUB", "ImageFolder", "ImageNetLocalization", "Imagenette", "Pets", "ShapeTex", "VOC", "WSOL"],
+    }
+    assert paths == [f"datamodules.{folder}.{name}" for folder in names for name in names[folder]]
     for path in paths:
         folder, name = path.rsplit(".", 1)
         assert issubclass(getattr(sys.modules[folder], name), ZooDataModule)
