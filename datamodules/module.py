@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import LightningDataModule
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import BatchSampler, DataLoader, Sampler
 
 Samples = Sequence[Any]
-SamplerFactory = Callable[[Samples, bool], Sampler[int]]
+SamplerFactory = Callable[[Samples, bool], Sampler[int] | BatchSampler]
 
 
 class ZooDataModule(LightningDataModule):
@@ -27,8 +27,8 @@ class ZooDataModule(LightningDataModule):
         predict_path: file with the user's own inputs, see `read_inputs`; None predicts the test set.
 
     Attributes:
-        sampler_factory: `(dataset, shuffle) -> Sampler`, set before the loaders are made to choose the indices that
-            this process sees; None leaves them to torch's own samplers.
+        sampler_factory: `(dataset, training) -> Sampler`, set before the loaders are made to choose the indices that
+            this process sees, or the batches of them; None leaves them to torch's own samplers.
         datasets: the splits "train", "val" and "test", after `setup`.
         predict_ids: names of the user's inputs in the order of the predictions, after `setup("predict")`.
 
@@ -123,12 +123,18 @@ class ZooDataModule(LightningDataModule):
 
     def _loader(self, dataset: Samples, training: bool) -> DataLoader:
         sampler = self.sampler_factory(dataset, training) if self.sampler_factory else None
+        if isinstance(sampler, BatchSampler):
+            choice: dict[str, Any] = {"batch_sampler": sampler}
+        else:
+            choice = {
+                "batch_size": self._batch_size_per_process(),
+                "sampler": sampler,
+                "shuffle": training if sampler is None else None,
+                "drop_last": training and len(dataset) >= self.batch_size,
+            }
         return DataLoader(
             dataset,  # type: ignore[arg-type] # torch reads any sequence
-            batch_size=self._batch_size_per_process(),
-            sampler=sampler,
-            shuffle=training if sampler is None else None,
-            drop_last=training and len(dataset) >= self.batch_size,
+            **choice,
             num_workers=self.num_workers,
             collate_fn=self.collate,
             generator=torch.Generator().manual_seed(self.seed),

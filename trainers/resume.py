@@ -16,9 +16,10 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
-from torch.utils.data import Sampler, SequentialSampler
+from torch.utils.data import BatchSampler, Sampler, SequentialSampler
 
-from trainers.samplers import Position, ShardedSampler
+from trainers.samplers import CompleteBatches, Position, ShardedSampler
+from zoo.statistics_module import StatisticsModule
 
 KEY = "exact_resume"
 FREE = ("data.num_workers", "data.predict_path")
@@ -57,13 +58,19 @@ class ExactResume(Callback):
                 )
             return
 
-        def make_sampler(dataset: Any, training: bool) -> Sampler[int]:
+        def make_sampler(dataset: Any, training: bool) -> Sampler[int] | BatchSampler:
             if trainer.overfit_batches:  # type: ignore[attr-defined]
                 return SequentialSampler(dataset)
             if len(dataset) < trainer.world_size:
                 # Lightning leaves an evaluation without a batch before its collectives; other ranks would wait forever.
                 raise ValueError(
                     f"{len(dataset)} samples cannot be shared by {trainer.world_size} processes; use fewer"
+                )
+            # Later loaders of the same run (reload_dataloaders_every_n_epochs) start their own epoch.
+            start = max(self._position, Position(trainer.current_epoch)) if training else Position()
+            if training and isinstance(pl_module, StatisticsModule):
+                return CompleteBatches(
+                    dataset, datamodule.batch_size, trainer.global_rank, trainer.world_size, start=start
                 )
             return ShardedSampler(
                 dataset,
@@ -73,8 +80,7 @@ class ExactResume(Callback):
                 training=training,
                 shuffle=training,
                 seed=datamodule.seed,
-                # Later loaders of the same run (reload_dataloaders_every_n_epochs) start their own epoch.
-                start=max(self._position, Position(trainer.current_epoch)) if training else Position(),
+                start=start,
             )
 
         datamodule.sampler_factory = make_sampler

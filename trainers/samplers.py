@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sized
 from typing import NamedTuple
 
 import numpy as np
-from torch.utils.data import DistributedSampler
+from torch.utils.data import BatchSampler, DistributedSampler
 
 
 class Position(NamedTuple):
@@ -33,6 +33,7 @@ class ShardedSampler(DistributedSampler[int]):
         shuffle: a new permutation in each epoch, else the order of the data.
         seed: seed of the permutations, >= 0.
         start: where a resumed run goes on: the batches done are skipped in that epoch, and in no other.
+        complete: see `CompleteBatches`, which cuts this rank's indices where its batches end.
 
     Raises:
         ValueError: an argument is out of its range, or training has fewer samples than ranks.
@@ -48,6 +49,7 @@ class ShardedSampler(DistributedSampler[int]):
         shuffle: bool = False,
         seed: int = 0,
         start: Position = Position(),  # noqa: B008 - immutable
+        complete: bool = False,
     ) -> None:
         if not 0 <= rank < world_size:
             raise ValueError(f"rank={rank} is not allowed; give 0 <= rank < world_size={world_size}")
@@ -66,16 +68,31 @@ class ShardedSampler(DistributedSampler[int]):
         self.batch_size = batch_size
         if training:
             self.batch_size = min(batch_size, length - length % world_size)
-            length -= length % self.batch_size
-        self._batches = [(first, min(first + batch_size, length)) for first in range(0, length, self.batch_size)]
+            length -= 0 if complete else length % self.batch_size
+        if complete:
+            number = max(1, length // batch_size)
+            self._batches = [(length * index // number, length * (index + 1) // number) for index in range(number)]
+        else:
+            starts = range(0, length, self.batch_size)
+            self._batches = [(first, min(first + batch_size, length)) for first in starts]
 
     def __iter__(self) -> Iterator[int]:
         """Yield this rank's indices of the present epoch, batch after batch."""
+        for batch in self.batches():
+            yield from batch
+
+    def batches(self) -> Iterator[list[int]]:
+        """Yield this rank's share of each global batch of the present epoch."""
         order = self.order(self.epoch)
         done = self.start.batches_done if self.epoch == self.start.epoch else 0
         for batch in self._batches[done:]:
             first, last = self._share(*batch)
-            yield from order[first:last].tolist()
+            yield order[first:last].tolist()
+
+    @property
+    def num_batches(self) -> int:
+        """The number of global batches in a whole epoch."""
+        return len(self._batches)
 
     def __len__(self) -> int:
         """Return the number of this rank's indices in a whole epoch, also when a resumed epoch yields fewer."""
@@ -91,3 +108,43 @@ class ShardedSampler(DistributedSampler[int]):
     def _share(self, first: int, last: int) -> tuple[int, int]:
         size = last - first
         return first + size * self.rank // self.num_replicas, first + size * (self.rank + 1) // self.num_replicas
+
+
+class CompleteBatches(BatchSampler):
+    """Batches for training that is a sum over the data: every sample exactly once, in order, on any number of ranks.
+
+    There are as many global batches as fill `batch_size`, and what is left over is spread among them: the same batches
+    on any number of ranks, of which each gets something of every one, as all must go through the same collectives. The
+    shares of a batch differ by one sample at most.
+
+    Args:
+        dataset: see `ShardedSampler`.
+        batch_size: see `ShardedSampler`.
+        rank: see `ShardedSampler`.
+        world_size: see `ShardedSampler`.
+        start: see `ShardedSampler`.
+
+    Raises:
+        ValueError: see `ShardedSampler`.
+    """
+
+    sampler: ShardedSampler
+
+    def __init__(
+        self,
+        dataset: Sized,
+        batch_size: int,
+        rank: int = 0,
+        world_size: int = 1,
+        start: Position = Position(),  # noqa: B008 - immutable
+    ) -> None:
+        sampler = ShardedSampler(dataset, batch_size, rank, world_size, training=True, start=start, complete=True)
+        super().__init__(sampler, sampler.batch_size // world_size, drop_last=False)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield this rank's indices of the present epoch by batches."""
+        return self.sampler.batches()
+
+    def __len__(self) -> int:
+        """Return the number of batches in a whole epoch, also when a resumed epoch yields fewer."""
+        return self.sampler.num_batches

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Trainer
+from lightning.pytorch.overrides.distributed import _sync_module_states
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
 from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from lightning.pytorch.trainer.states import TrainerFn
@@ -24,6 +25,8 @@ class ZooDDPStrategy(DDPStrategy):
     when an unpadded evaluation gives one rank a batch more, and leaves ranks different after the last step. Here they
     are sent after each training step, so that evaluation, averaged weights and checkpoints are of one model.
 
+    A module of which nothing is trained by gradients, which torch refuses to wrap, is left unwrapped.
+
     Args:
         **kwargs: those of Lightning's `DDPStrategy`.
     """
@@ -37,11 +40,19 @@ class ZooDDPStrategy(DDPStrategy):
         else:
             self._launcher = _Launcher(self, start_method=self._start_method)
 
+    def configure_ddp(self) -> None:
+        """Wrap the module, or only let all ranks start from rank 0's where there are no gradients to share."""
+        if any(parameter.requires_grad for parameter in self.model.parameters()):  # type: ignore[union-attr]
+            super().configure_ddp()
+        else:
+            _sync_module_states(self.model)  # type: ignore[arg-type]
+
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the step and let all ranks take over rank 0's buffers."""
+        """Run the step and let all ranks take over rank 0's buffers, if steps change any."""
         output = super().training_step(*args, **kwargs)
-        for buffer in self.lightning_module.buffers():  # type: ignore[union-attr]
-            torch.distributed.broadcast(buffer, src=0)
+        if self.model is not self.lightning_module:
+            for buffer in self.lightning_module.buffers():  # type: ignore[union-attr]
+                torch.distributed.broadcast(buffer, src=0)
         return output
 
 

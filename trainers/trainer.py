@@ -16,6 +16,7 @@ from trainers.catalogue import preset_arguments
 from trainers.loggers import LoggerName, build_loggers
 from trainers.resume import ExactResume
 from trainers.runs import claim_run_folder
+from trainers.statistics import SumOverData
 
 DEFAULTS: dict[str, Any] = {"use_distributed_sampler": False}
 """Where the zoo differs from Lightning: its own sampler shuffles, shards and resumes."""
@@ -70,6 +71,7 @@ def build_trainer(
     own = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or [])
     defaults: list[Callback] = [
         ExactResume(),
+        SumOverData(),
         StopOnNaN(),
         Throughput(),
         GradientNorms(),

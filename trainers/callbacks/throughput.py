@@ -52,7 +52,8 @@ class Throughput(Callback):
         rate = self._batches * trainer.world_size / seconds
         values = {"throughput/peak_memory_gb": _peak_memory()}
         if isinstance(loader, DataLoader) and not isinstance(loader.dataset, IterableDataset):
-            batch_size = -(-len(loader.sampler) // len(loader))  # type: ignore[arg-type]
+            sampler: Any = getattr(loader.batch_sampler, "sampler", loader.sampler)
+            batch_size = -(-len(sampler) // len(loader))
             values["throughput/samples_per_second"] = rate * batch_size
         else:
             values["throughput/batches_per_second"] = rate

@@ -21,7 +21,7 @@ from zoo.eigencam.prediction import columns_of, predict_maps
 from zoo.eigencam.settings import read_settings
 from zoo.eigencam.view import View, classifier_logits
 from zoo.eigencam.wrapping import load_weights
-from zoo.module import Optimizer, Schedule, ZooModule
+from zoo.network_module import NetworkModule, Optimizer, Schedule
 
 Batch = dict[str, Tensor]
 
@@ -29,7 +29,7 @@ SHOWN = 8
 """Images in the figure of the last test epoch."""
 
 
-class EigenCAM(ZooModule):
+class EigenCAM(NetworkModule):
     """Any CNN with the map of what it looks at: Eigen-CAM, or one of its relatives.
 
     The network's answers are those of the network alone, bit for bit. Its batch norms, in training on several
@@ -51,16 +51,16 @@ class EigenCAM(ZooModule):
         resolution: side of the square that maps are resized to before boxes are cut from them; 224 is the protocol of
             Choe et al., None keeps the size of the images.
         threshold: share of a heatmap's maximum above which predicted boxes are cut, in [0, 1).
-        optimizer: see `ZooModule`.
-        lr: see `ZooModule`.
-        weight_decay: see `ZooModule`.
-        schedule: see `ZooModule`.
-        warmup_steps: see `ZooModule`.
-        final_lr: see `ZooModule`.
+        optimizer: see `NetworkModule`.
+        lr: see `NetworkModule`.
+        weight_decay: see `NetworkModule`.
+        schedule: see `NetworkModule`.
+        warmup_steps: see `NetworkModule`.
+        final_lr: see `NetworkModule`.
 
     Raises:
-        ValueError: an argument is out of its range; or see `ZooModule` and the network.
-        TypeError: see `ZooModule` and the network.
+        ValueError: an argument is out of its range; or see `NetworkModule` and the network.
+        TypeError: see `NetworkModule` and the network.
     """
 
     monitor: ClassVar[str] = "val/accuracy"

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_geometric.data import Batch
 from torchmetrics import CatMetric, MeanAbsoluteError, MetricCollection
 
-from zoo.module import Optimizer, Schedule, ZooModule
+from zoo.network_module import NetworkModule, Optimizer, Schedule
 from zoo.spe.figures import predicted_against_true
 
 BATCH_KEYS = ("x", "edge_index", "edge_attr", "eigvals", "eigvecs", "num_eigs", "batch", "ptr")
@@ -38,7 +38,7 @@ class TargetErrors(MeanAbsoluteError):
         }
 
 
-class SPEModule(ZooModule):
+class SPEModule(NetworkModule):
     """Regression of graph properties by a network with stable and expressive positional encodings.
 
     The network predicts standardised targets; loss and metrics are in units of the training standard deviation (which a
@@ -48,16 +48,16 @@ class SPEModule(ZooModule):
         target_names: what is predicted, in the order of the columns of `y`.
         network: "spe-gine" or "spe-transformer".
         network_kwargs: its keyword arguments but for `num_targets`, which follows from `target_names`.
-        optimizer: see `ZooModule`.
-        lr: see `ZooModule`.
-        weight_decay: see `ZooModule`.
-        schedule: see `ZooModule`.
-        warmup_steps: see `ZooModule`.
-        final_lr: see `ZooModule`.
+        optimizer: see `NetworkModule`.
+        lr: see `NetworkModule`.
+        weight_decay: see `NetworkModule`.
+        schedule: see `NetworkModule`.
+        warmup_steps: see `NetworkModule`.
+        final_lr: see `NetworkModule`.
 
     Raises:
-        ValueError: `target_names` is empty or repeats a name; or see `ZooModule` and the network.
-        TypeError: see `ZooModule` and the network.
+        ValueError: `target_names` is empty or repeats a name; or see `NetworkModule` and the network.
+        TypeError: see `NetworkModule` and the network.
     """
 
     target_mean: Tensor
