@@ -81,7 +81,7 @@ def get_network_class(name: str) -> type[nn.Module]:
     return _networks[name]
 
 
-def get_network(name: str, **kwargs: Any) -> nn.Module:
+def get_network(name: str, /, **kwargs: Any) -> nn.Module:
     """Build a registered network from its name and plain keyword arguments.
 
     Raises:
