@@ -5,9 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datamodules.dynamics.anzai import AnzaiTorus
+    from datamodules.dynamics.attractors import Lorenz63, Roessler
     from datamodules.dynamics.disc import DiscAdversary
     from datamodules.dynamics.expanding import ChebyshevMap, DoublingMap, TentMap
+    from datamodules.dynamics.kuramoto_sivashinsky import KuramotoSivashinsky
     from datamodules.dynamics.maps import ArnoldCat, CircleRotation, GaussMap, LinearSlowManifold
+    from datamodules.dynamics.mechanics import DoublePendulum, Duffing, Pendulum
+    from datamodules.dynamics.oscillators import StuartLandau, VanDerPol
     from datamodules.dynamics.stochastic import NoisyCircleMap, NoisyRotation, OrnsteinUhlenbeck
 
 _HOMES = {
@@ -16,13 +20,21 @@ _HOMES = {
     "ChebyshevMap": "expanding",
     "CircleRotation": "maps",
     "DiscAdversary": "disc",
+    "DoublePendulum": "mechanics",
     "DoublingMap": "expanding",
+    "Duffing": "mechanics",
     "GaussMap": "maps",
+    "KuramotoSivashinsky": "kuramoto_sivashinsky",
     "LinearSlowManifold": "maps",
+    "Lorenz63": "attractors",
     "NoisyCircleMap": "stochastic",
     "NoisyRotation": "stochastic",
     "OrnsteinUhlenbeck": "stochastic",
+    "Pendulum": "mechanics",
+    "Roessler": "attractors",
+    "StuartLandau": "oscillators",
     "TentMap": "expanding",
+    "VanDerPol": "oscillators",
 }
 __all__ = [
     "AnzaiTorus",
@@ -30,13 +42,21 @@ __all__ = [
     "ChebyshevMap",
     "CircleRotation",
     "DiscAdversary",
+    "DoublePendulum",
     "DoublingMap",
+    "Duffing",
     "GaussMap",
+    "KuramotoSivashinsky",
     "LinearSlowManifold",
+    "Lorenz63",
     "NoisyCircleMap",
     "NoisyRotation",
     "OrnsteinUhlenbeck",
+    "Pendulum",
+    "Roessler",
+    "StuartLandau",
     "TentMap",
+    "VanDerPol",
 ]
 
 
