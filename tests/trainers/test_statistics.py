@@ -3,13 +3,13 @@
 import pytest
 import torch
 from lightning.pytorch import Trainer, seed_everything
-from torch.multiprocessing import ProcessRaisedException
+from torch.multiprocessing import ProcessRaisedException, start_processes
 
 from tests.contract.shared import KillAt, Killed, SaveAt, WriteResults
 from tests.trainers.toy_statistics import STATISTICS, LeastSquares, Line
 from trainers import build_trainer
 from trainers.samplers import CompleteBatches
-from trainers.statistics import SumOverData
+from trainers.statistics import SumOverData, merge_over_ranks
 
 statistics = pytest.mark.parametrize("statistic", list(STATISTICS))
 
@@ -60,6 +60,15 @@ def test_a_second_fit_starts_from_nothing(tmp_path):
     _, module = fit(tmp_path / "first")
     fit(tmp_path / "second", module, Line(num_train=20))
     assert module.statistics["moments"].count == 20
+
+
+def test_what_an_interrupted_run_has_added_up_is_forgotten(tmp_path):
+    module = LeastSquares()
+    with pytest.raises(Killed):
+        fit(tmp_path / "killed", module, callbacks=KillAt(2))
+    _, whole = fit(tmp_path / "whole")
+    fit(tmp_path / "again", module)
+    assert torch.equal(module.coefficients, whole.coefficients)
 
 
 def test_without_validation(tmp_path):
@@ -222,6 +231,37 @@ def test_a_solution_of_another_shape_changes_nothing():
     with pytest.raises(ValueError, match="intercept"):
         module.take({"coefficients": torch.ones(3, 2), "intercept": torch.ones(3)})
     assert not module.coefficients.any()
+
+
+def merge_shares(rank, world_size, folder):
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=world_size)
+    rows = torch.load(folder / "rows.pt")
+    merged = {}
+    for name, kind in STATISTICS.items():
+        accumulator = kind(4, dtype=rows.dtype, shards=2)
+        accumulator.update(rows[rank::world_size], shard=rank % 2)
+        merged[name] = merge_over_ranks(accumulator)
+        assert accumulator.count == len(rows[rank::world_size])
+    assert all((one is not None) == (rank == 0) for one in merged.values())
+    if rank == 0:
+        torch.save({name: one.state_dict() for name, one in merged.items()}, folder / "merged.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("world_size", [2, 3, 5])
+def test_complex_statistics_merge_along_a_tree(world_size, tmp_path):
+    rows = torch.randn(50, 4, dtype=torch.complex128)
+    torch.save(rows, tmp_path / "rows.pt")
+    start_processes(merge_shares, (world_size, tmp_path), nprocs=world_size, start_method="fork")
+    for name, state in torch.load(tmp_path / "merged.pt").items():
+        merged = STATISTICS[name](4, dtype=rows.dtype, shards=2)
+        merged.load_state_dict(state)
+        torch.testing.assert_close(merged.gram, rows.mH @ rows, rtol=1e-13, atol=1e-13)
+        torch.testing.assert_close(merged.sums, rows.sum(0), rtol=1e-12, atol=1e-12)
+        assert merged.counts.tolist() == [
+            sum(len(rows[rank::world_size]) for rank in range(first, world_size, 2)) for first in (0, 1)
+        ]
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 4])

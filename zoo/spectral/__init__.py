@@ -1,1 +1,1 @@
-"""Numerics that several methods share: graph Laplacians and the transform that attaches their spectra to graphs."""
+"""Numerics that several methods share: graph Laplacians and their spectra, second moments of any amount of data."""

@@ -87,6 +87,8 @@ class RowAccumulator(ABC):
             ValueError: shapes do not fit, a row is not finite, or a weight is negative or not finite.
         """
         self._check(blocks, weights, shard)
+        if len(blocks[0]) == 0:
+            return
         device = blocks[0].device
         if self.statistic.device != device:
             self.statistic, self._buffer = self.statistic.to(device), self._buffer.to(device)
@@ -179,7 +181,7 @@ class RowAccumulator(ABC):
 
     def _part(self, shards: range | list[int]) -> Self:
         part = type(self)(self.width, dtype=self.dtype)
-        part.statistic = self._combine(self.statistic[list(shards)])[None]
+        part.statistic = self._combine(self.statistic[list(shards)])[None].contiguous()
         part.counts = self.counts[list(shards)].sum()[None]
         part.eps = self.eps
         return part
@@ -252,7 +254,8 @@ class RowAccumulator(ABC):
         for name, tensor in own.items():
             kind = tuple(state[name].shape), state[name].dtype
             require(kind == (tuple(tensor.shape), tensor.dtype), name, kind, f"{tuple(tensor.shape)}, {tensor.dtype}")
-        self.statistic = state["statistic"].clone().to(self.statistic.device)
+        # Contiguous, too: BLAS adds to it in place.
+        self.statistic = state["statistic"].clone(memory_format=torch.contiguous_format).to(self.statistic.device)
         self.counts, self.eps = state["counts"].cpu().clone(), float(state["eps"])
 
 

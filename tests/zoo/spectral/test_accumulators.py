@@ -96,11 +96,12 @@ def test_triangles_keep_what_products_lose():
 
 
 @kinds
-def test_fewer_rows_than_columns(kind):
+def test_few_rows_or_none(kind):
     rows = features(3, 8)
-    accumulator = accumulate(kind, rows, [1])
+    accumulator = accumulate(kind, rows, [0, 1])
     assert relative(accumulator.gram, rows.T @ rows) < 1e-14
     assert accumulator.condition() == math.inf
+    assert not kind(8).gram.any() and kind(8).condition() == math.inf and kind(8).weight == 0
 
 
 @kinds
@@ -165,6 +166,22 @@ def test_state_continues_bit_for_bit(kind, dtype):
         kind(8, dtype=dtype).load_state_dict(state)
     with pytest.raises(ValueError, match="state"):
         second.load_state_dict({})
+
+
+@kinds
+@dtypes
+def test_what_comes_out_of_another_can_go_on(kind, dtype):
+    rows = features(300, 5, dtype)
+    start = kind(5, dtype=dtype, shards=2)
+    start.update(rows[:80], shard=0)
+    start.update(rows[80:100], shard=1)
+    transposed = start.whole().state_dict()
+    transposed["statistic"] = transposed["statistic"].mT.contiguous().mT
+    loaded = kind(5, dtype=dtype)
+    loaded.load_state_dict(transposed)
+    for accumulator in (start.whole(), start.copy(), loaded):
+        accumulator.update(rows[100:])
+        assert relative(accumulator.gram, rows.mH @ rows) < 1e-14
 
 
 @kinds
