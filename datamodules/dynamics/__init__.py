@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from datamodules.dynamics.anzai import AnzaiTorus
     from datamodules.dynamics.attractors import Lorenz63, Roessler
+    from datamodules.dynamics.automata import CellularAutomaton, CoarseAutomaton
     from datamodules.dynamics.disc import DiscAdversary
     from datamodules.dynamics.expanding import ChebyshevMap, DoublingMap, TentMap
     from datamodules.dynamics.kuramoto_sivashinsky import KuramotoSivashinsky
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 _HOMES = {
     "AnzaiTorus": "anzai",
     "ArnoldCat": "maps",
+    "CellularAutomaton": "automata",
     "ChebyshevMap": "expanding",
     "CircleRotation": "maps",
+    "CoarseAutomaton": "automata",
     "DiscAdversary": "disc",
     "DoublePendulum": "mechanics",
     "DoublingMap": "expanding",
@@ -39,8 +42,10 @@ _HOMES = {
 __all__ = [
     "AnzaiTorus",
     "ArnoldCat",
+    "CellularAutomaton",
     "ChebyshevMap",
     "CircleRotation",
+    "CoarseAutomaton",
     "DiscAdversary",
     "DoublePendulum",
     "DoublingMap",
