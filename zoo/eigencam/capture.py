@@ -33,6 +33,9 @@ def unwrap(model: nn.Module) -> nn.Module:
     """Return the network below DataParallel, DistributedDataParallel, `torch.compile` and the zoo's own wrappers.
 
     Names of layers are the names in this network.
+
+    Raises:
+        ValueError: the network is scripted, and so has no hooks.
     """
     while True:
         if isinstance(model, (DataParallel, DistributedDataParallel)):
@@ -41,6 +44,8 @@ def unwrap(model: nn.Module) -> nn.Module:
             model = model.model
         elif isinstance(getattr(model, "_orig_mod", None), nn.Module):
             model = model._orig_mod  # type: ignore[assignment]
+        elif isinstance(model, torch.jit.ScriptModule):
+            raise ValueError(f"{model.original_name} is scripted, which allows no hooks; give the network itself")
         else:
             return model
 

@@ -123,14 +123,15 @@ def test_a_forward_features_of_the_instance_returns():
 
 
 def test_no_values_are_copied():
-    """The copy of a network of 160 million parameters takes no memory."""
+    """A hundred million weights that are one number in memory stay one number."""
     model = torchvision_network("vgg16")
     model.classifier[0].weight = nn.Parameter(torch.zeros(1).expand(4096, 512 * 7 * 7), requires_grad=False)
     probe = probe_layers(model, (1, 3, 224, 224))
     assert all(event.output.is_meta for event in probe.events)
 
 
-def test_submodules_compiled_in_place():
+@torch.no_grad()
+def test_compiled_submodules():
     model = InPlace()
     model.conv.compile(backend="eager")
     model.norm = torch.compile(model.norm, backend="eager")
