@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from datamodules.dynamics.maps import ArnoldCat, CircleRotation, GaussMap, LinearSlowManifold
     from datamodules.dynamics.mechanics import DoublePendulum, Duffing, Pendulum
     from datamodules.dynamics.oscillators import StuartLandau, VanDerPol
+    from datamodules.dynamics.published import ECG, CylinderWake, LidDrivenCavity, SeaIce, SeaLevel
     from datamodules.dynamics.stochastic import NoisyCircleMap, NoisyRotation, OrnsteinUhlenbeck
+    from datamodules.dynamics.trajectories import Trajectories
+    from datamodules.dynamics.vortex_street import VortexStreet
 
 _HOMES = {
     "AnzaiTorus": "anzai",
@@ -22,12 +25,15 @@ _HOMES = {
     "ChebyshevMap": "expanding",
     "CircleRotation": "maps",
     "CoarseAutomaton": "automata",
+    "CylinderWake": "published",
     "DiscAdversary": "disc",
     "DoublePendulum": "mechanics",
     "DoublingMap": "expanding",
     "Duffing": "mechanics",
+    "ECG": "published",
     "GaussMap": "maps",
     "KuramotoSivashinsky": "kuramoto_sivashinsky",
+    "LidDrivenCavity": "published",
     "LinearSlowManifold": "maps",
     "Lorenz63": "attractors",
     "NoisyCircleMap": "stochastic",
@@ -35,23 +41,30 @@ _HOMES = {
     "OrnsteinUhlenbeck": "stochastic",
     "Pendulum": "mechanics",
     "Roessler": "attractors",
+    "SeaIce": "published",
+    "SeaLevel": "published",
     "StuartLandau": "oscillators",
     "TentMap": "expanding",
+    "Trajectories": "trajectories",
     "VanDerPol": "oscillators",
+    "VortexStreet": "vortex_street",
 }
 __all__ = [
+    "ECG",
     "AnzaiTorus",
     "ArnoldCat",
     "CellularAutomaton",
     "ChebyshevMap",
     "CircleRotation",
     "CoarseAutomaton",
+    "CylinderWake",
     "DiscAdversary",
     "DoublePendulum",
     "DoublingMap",
     "Duffing",
     "GaussMap",
     "KuramotoSivashinsky",
+    "LidDrivenCavity",
     "LinearSlowManifold",
     "Lorenz63",
     "NoisyCircleMap",
@@ -59,9 +72,13 @@ __all__ = [
     "OrnsteinUhlenbeck",
     "Pendulum",
     "Roessler",
+    "SeaIce",
+    "SeaLevel",
     "StuartLandau",
     "TentMap",
+    "Trajectories",
     "VanDerPol",
+    "VortexStreet",
 ]
 
 

@@ -75,7 +75,17 @@ def read_trajectories(path: str | Path, variable: str | None = None, transpose: 
     return trajectories
 
 
-def _read_file(path: Path, variable: str | None, transpose: bool) -> dict[str, Array]:
+def read_arrays(path: Path, variable: str | None = None) -> dict[str, Array]:
+    """Read the arrays of a file as they are, unchecked but for their number; see `read_trajectories`.
+
+    Returns:
+        One array, or those that make up a 3-d array or that a column of a `.csv` file tells apart.
+
+    Raises:
+        ValueError: the file cannot be read.
+        FileNotFoundError: there is no such file.
+        ImportError: the file is HDF5 and h5py is missing.
+    """
     read = READERS.get(path.suffix.lower())
     if read is None:
         raise ValueError(f"{path} has the suffix {path.suffix!r}; allowed: {', '.join(READERS)}")
@@ -83,15 +93,21 @@ def _read_file(path: Path, variable: str | None, transpose: bool) -> dict[str, A
         raise FileNotFoundError(f"{path} does not exist")
     try:
         check_bytes(path.stat().st_size)
-        named = read(path, variable)
-        trajectories = {}
-        for name, entry in named.items():
+        return read(path, variable)
+    except UNREADABLE as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _read_file(path: Path, variable: str | None, transpose: bool) -> dict[str, Array]:
+    trajectories = {}
+    for name, entry in read_arrays(path, variable).items():
+        try:
             table = as_table(entry)
             trajectories[name] = np.ascontiguousarray(table.T if transpose else table)
             require_finite_rows(f"trajectory {name!r}", trajectories[name])
-        return trajectories
-    except UNREADABLE as error:
-        raise ValueError(f"{path}: {error}") from error
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    return trajectories
 
 
 def check_bytes(size: int) -> None:
