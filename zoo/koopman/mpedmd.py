@@ -22,7 +22,7 @@ from torch import Tensor
 from zoo.koopman.edmd import fix_phases
 from zoo.koopman.factors import Factors
 
-# Below this smallest singular value of A~ the nearest unitary matrix is decided by rounding and noise.
+# Directions with singular values of A~ below this are mapped by what rounding and noise decide.
 POLAR_FLOOR = 1e-8
 
 # Angles this close to -pi are pi.
@@ -30,7 +30,7 @@ ANGLE_TOLERANCE = 1e-12
 
 
 class PolarFactorWarning(UserWarning):
-    """The compression is nearly singular: the unitary matrix nearest to it is not unique."""
+    """The compression has two or more vanishing singular values: part of the nearest unitary matrix is arbitrary."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ class MeasurePreserving:
         right: V, (N, r) complex128, V* G V = 1: orthonormal eigenfunctions Psi V.
         schur_vectors: Z, (r, r) complex128 unitary: V in coordinates of the orthonormal form.
         matrix: K_mp, (N, N), K_mp* G K_mp = G; real for real dictionaries.
-        smallest_singular_value: of A~; near 0 the matrix is arbitrary.
+        arbitrary_directions: number of singular values of A~ near 0. One leaves a single phase open, as delays of one
+            function always nearly do; the spectral measures of the others converge for each phase. Two or more
+            make part of the spectrum arbitrary.
         factors: of the data it came from.
     """
 
@@ -50,7 +52,7 @@ class MeasurePreserving:
     right: Tensor
     schur_vectors: Tensor
     matrix: Tensor
-    smallest_singular_value: float
+    arbitrary_directions: int
     factors: Factors
 
     @property
@@ -84,11 +86,11 @@ def mpedmd(factors: Factors) -> MeasurePreserving:
     Whether the factors came from a Gram matrix or from a QR factor decides which of the paper's two forms it is.
     """
     left, singular_values, right = torch.linalg.svd(factors.compression)
-    smallest = float(singular_values[-1])
-    if smallest < POLAR_FLOOR:
+    arbitrary = int((singular_values < POLAR_FLOOR).sum())
+    if arbitrary > 1:
         warnings.warn(
-            f"the compression has a singular value {smallest:.1e}: the nearest unitary matrix is not unique, and part "
-            "of its eigenvalues are arbitrary",
+            f"the dictionary loses {arbitrary} dimensions in one step (singular values below {POLAR_FLOOR}): the "
+            "nearest unitary matrix is not unique, and part of its eigenvalues are arbitrary",
             PolarFactorWarning,
             stacklevel=2,
         )
@@ -102,6 +104,6 @@ def mpedmd(factors: Factors) -> MeasurePreserving:
         right=factors.basis.to(torch.complex128) @ schur_vectors,
         schur_vectors=schur_vectors,
         matrix=factors.basis @ unitary @ factors.coordinates,
-        smallest_singular_value=smallest,
+        arbitrary_directions=arbitrary,
         factors=factors,
     )
