@@ -17,6 +17,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,7 @@ UNREADABLE = (
     TypeError,
     EOFError,
     LookupError,
+    RuntimeError,
     OSError,
     zlib.error,
     MemoryError,
@@ -212,11 +214,12 @@ def _read_hdf5(path: Path, variable: str | None, transposed: bool = False) -> di
     with h5py.File(path, "r") as file:
         shapes = {}
 
-        def note(name: str, entry: object) -> None:
-            if isinstance(entry, h5py.Dataset) and not entry.external and entry.dtype.kind in NUMBERS:
+        def note(name: str, entry: Any) -> None:
+            inside = isinstance(entry, h5py.Dataset) and not entry.external and not entry.is_virtual
+            if inside and entry.dtype.kind in NUMBERS:
                 shapes[name] = entry.shape
 
-        file.visititems(note)  # follows no links to other files
+        file.visititems(note)  # follows no links; data that lie in other files are passed over
         name = choose(shapes, variable)
         check_bytes(8 * int(np.prod(shapes[name], dtype=object)))
         array = file[name][()]

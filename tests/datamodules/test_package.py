@@ -18,13 +18,37 @@ def test_importing_the_package_loads_no_lightning():
 def test_every_listed_datamodule_is_one():
     paths = datamodules.list_datamodules()
     names = {
-        "dynamics": (
-            "AnzaiTorus ArnoldCat CellularAutomaton ChebyshevMap CircleRotation CoarseAutomaton "
-            "CylinderWake DiscAdversary DoublePendulum DoublingMap Duffing ECG GaussMap "
-            "KuramotoSivashinsky LidDrivenCavity LinearSlowManifold Lorenz63 NoisyCircleMap "
-            "NoisyRotation OrnsteinUhlenbeck Pendulum Roessler SeaIce SeaLevel StuartLandau TentMap "
-            "Trajectories VanDerPol VortexStreet"
-        ).split(),
+        "dynamics": [
+            "AnzaiTorus",
+            "ArnoldCat",
+            "CellularAutomaton",
+            "ChebyshevMap",
+            "CircleRotation",
+            "CoarseAutomaton",
+            "CylinderWake",
+            "DiscAdversary",
+            "DoublePendulum",
+            "DoublingMap",
+            "Duffing",
+            "ECG",
+            "GaussMap",
+            "KuramotoSivashinsky",
+            "LidDrivenCavity",
+            "LinearSlowManifold",
+            "Lorenz63",
+            "NoisyCircleMap",
+            "NoisyRotation",
+            "OrnsteinUhlenbeck",
+            "Pendulum",
+            "Roessler",
+            "SeaIce",
+            "SeaLevel",
+            "StuartLandau",
+            "TentMap",
+            "Trajectories",
+            "VanDerPol",
+            "VortexStreet",
+        ],
         "graphs": ["SubstructureCounting", "ZINC"],
         "images": ["CUB", "ImageFolder", "ImageNetLocalization", "Imagenette", "Pets", "ShapeTex", "VOC", "WSOL"],
     }

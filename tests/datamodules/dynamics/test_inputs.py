@@ -64,7 +64,25 @@ def test_hdf5(tmp_path):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["runs/x"] = np.zeros((2, 5, 3))
         file["elsewhere"] = h5py.ExternalLink("/etc/passwd", "x")
+        file.create_dataset("raw", (4, 4), "u1", external=[("/etc/passwd", 0, 16)])
+        file["name"] = "abc"
     assert [entry.shape for entry in read_trajectories(tmp_path / "a.h5").values()] == [(5, 3)] * 2
+    with pytest.raises(ValueError, match=r"variable='raw' is not allowed; of real numbers it holds runs/x \(2, 5, 3\)"):
+        read_trajectories(tmp_path / "a.h5", variable="raw")
+    with h5py.File(tmp_path / "b.mat", "w", userblock_size=512) as file:
+        file["x"] = ROWS.T  # as MATLAB writes it
+    content = bytearray((tmp_path / "b.mat").read_bytes())
+    content[124:128] = b"\x00\x02IM"
+    (tmp_path / "b.mat").write_bytes(content)
+    assert np.array_equal(read_trajectories(tmp_path / "b.mat")["0"], ROWS)
+    for position in range(600, len(content), 40):
+        damaged = bytearray(content)
+        damaged[position] ^= 0xFF
+        (tmp_path / "b.mat").write_bytes(damaged)
+        try:
+            read_trajectories(tmp_path / "b.mat")
+        except ValueError as error:
+            assert "b.mat: " in str(error)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("h5py") is not None, reason="h5py is installed")
