@@ -1,7 +1,8 @@
 """Exact resume: a run that is continued from a checkpoint ends with the bits of one that was never interrupted.
 
 Lightning stores weights, optimisers, schedules and progress. What it lacks is added here: the random states of all
-ranks, where the sampler stood, and the update of plateau schedules, which comes after the checkpoint of the epoch.
+ranks, where the sampler stood, the averages of an epoch so far, and the update of plateau schedules, which comes after
+the checkpoint of the epoch.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities.types import STEP_OUTPUT
 from torch.utils.data import BatchSampler, Sampler, SequentialSampler
 
+from trainers.epoch_averages import Sums, add_sums, running_sums
 from trainers.samplers import CompleteBatches, Position, ShardedSampler
 from zoo.statistics_module import StatisticsModule
 
 KEY = "exact_resume"
+ENTRIES = ("position", "random_states", "averages", "plateau", "hparams", "loggers")
 FREE = ("data.num_workers", "data.predict_path")
 """Hyper-parameters that do not change results, and may be others after a resume."""
 
@@ -41,6 +45,7 @@ class ExactResume(Callback):
     def __init__(self) -> None:
         self._position = Position()
         self._random_state: dict[str, Any] | None = None
+        self._averages: Sums = {}
         self._plateau: dict[str, float] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -92,23 +97,41 @@ class ExactResume(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add what Lightning does not store; runs on every rank."""
+        position = _position(trainer)
+        averages = running_sums(trainer) | self._averages if position.batches_done else {}
         checkpoint[KEY] = {
-            "position": tuple(_position(trainer)),
+            "position": tuple(position),
             "random_states": _gather(trainer, _random_state(trainer)),
+            "averages": _gather(trainer, averages),
             "plateau": _awaited_by_plateau_schedules(trainer),
             "hparams": _hparams(trainer),
             "loggers": {type(logger).__name__: logger.version for logger in trainer.loggers},
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Take the position for the samplers, and keep the random state until it is needed.
+        """Take the position for the samplers, and keep random state and averages until they are needed.
+
+        Warns:
+            UserWarning: the checkpoint was written without this callback, or by another number of processes.
 
         Raises:
-            ValueError: the run was started with other hyper-parameters.
+            ValueError: the run was started with other hyper-parameters, or by a version that stored less.
         """
-        if trainer.state.fn != TrainerFn.FITTING or KEY not in checkpoint:
+        if trainer.state.fn != TrainerFn.FITTING:
+            return
+        if KEY not in checkpoint:
+            rank_zero_warn(
+                "the checkpoint was written without ExactResume: weights and optimisers are continued, the order of "
+                "the samples and random numbers are not"
+            )
             return
         saved = checkpoint[KEY]
+        missing = [name for name in ENTRIES if name not in saved]
+        if missing:
+            raise ValueError(
+                f"the checkpoint lacks {', '.join(missing)}: an earlier version of eigenzoo wrote it; resume it with "
+                "that version, or start a new run"
+            )
         _require_same(saved["hparams"], _hparams(trainer))
         self._position = Position(*saved["position"])
         self._plateau = saved["plateau"]
@@ -116,10 +139,12 @@ class ExactResume(Callback):
         warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch ended")
         if len(saved["random_states"]) == trainer.world_size:
             self._random_state = saved["random_states"][trainer.global_rank]
+            self._averages = saved["averages"][trainer.global_rank]
         else:
             rank_zero_warn(
                 f"the checkpoint was written by {len(saved['random_states'])} processes and is resumed by "
-                f"{trainer.world_size}: the batches are the same, random numbers (dropout) are not"
+                f"{trainer.world_size}: the batches are the same; random numbers (dropout) and what is averaged over "
+                "this epoch are not"
             )
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -139,6 +164,17 @@ class ExactResume(Callback):
         self._restore_random_state(trainer)
         # As long as Lightning takes this epoch for a restarted one, it leaves out its update of plateau schedules.
         trainer.fit_loop._restarting = False
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: STEP_OUTPUT, batch: Any, batch_idx: int
+    ) -> None:
+        """Add the batches before the resume to the averages of the epoch, as soon as their values are logged again."""
+        if self._averages:
+            self._averages = add_sums(trainer, self._averages)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Drop what was not logged again."""
+        self._averages = {}
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let later calls of the trainer start from what they are given."""
@@ -222,7 +258,7 @@ def _set_random_state(trainer: Trainer, state: dict[str, Any]) -> None:
     random.setstate(state["python"])
 
 
-def _gather(trainer: Trainer, state: dict[str, Any]) -> list[dict[str, Any]]:
+def _gather(trainer: Trainer, state: Any) -> list[Any]:
     if trainer.world_size == 1:
         return [state]
     states: list[Any] = [None] * trainer.world_size

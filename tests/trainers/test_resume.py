@@ -39,12 +39,17 @@ class WriteState(Callback):
     """After a fork only files come back."""
 
     def __init__(self, path):
-        self.path = path
+        self.path, self.losses = path, []
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        self.losses += [float(loss) for name, loss in trainer.callback_metrics.items() if name == "train/loss"]
 
     def on_fit_end(self, trainer, pl_module):
         if trainer.is_global_zero:
-            optimizer = trainer.optimizers[0].state_dict()["param_groups"][0]["lr"]
-            torch.save({"state": pl_module.state_dict(), "lr": optimizer, "seen": pl_module.seen}, self.path)
+            self.on_train_epoch_start(trainer, pl_module)
+            lr = trainer.optimizers[0].state_dict()["param_groups"][0]["lr"]
+            state = {"state": pl_module.state_dict(), "lr": lr, "seen": pl_module.seen, "losses": self.losses}
+            torch.save(state, self.path)
 
 
 def fit(folder, *, ema=False, kill_after=None, signal_after=None, resume=None, data=None, module=None, **arguments):
@@ -64,7 +69,8 @@ def assert_same(resumed, uninterrupted):
     assert resumed["lr"] == uninterrupted["lr"]
     different = [n for n, value in uninterrupted["state"].items() if not torch.equal(value, resumed["state"][n])]
     assert not different
-    assert resumed["seen"] == uninterrupted["seen"][-len(resumed["seen"]) :]
+    for name in ("seen", "losses"):
+        assert resumed[name] == uninterrupted[name][-len(resumed[name]) :]
 
 
 CASES = {
@@ -202,6 +208,25 @@ def test_resume_with_other_hyper_parameters_is_refused(changed, message, tmp_pat
     fit(tmp_path, max_epochs=1)
     with pytest.raises(ValueError, match=message):
         fit(tmp_path, resume="auto", **changed)
+
+
+@pytest.mark.parametrize("entry", ["hparams", "random_states", "averages"])
+def test_a_checkpoint_of_an_earlier_version_is_refused(entry, tmp_path):
+    fit(tmp_path, max_epochs=1)
+    checkpoint = torch.load(tmp_path / LAST)
+    del checkpoint["exact_resume"][entry]
+    torch.save(checkpoint, tmp_path / LAST)
+    with pytest.raises(ValueError, match=f"the checkpoint lacks {entry}: an earlier version"):
+        fit(tmp_path, resume="auto")
+
+
+def test_a_checkpoint_without_what_makes_resuming_exact_is_told_of(tmp_path):
+    fit(tmp_path, max_epochs=1)
+    checkpoint = torch.load(tmp_path / LAST)
+    del checkpoint["exact_resume"]
+    torch.save(checkpoint, tmp_path / LAST)
+    with pytest.warns(UserWarning, match="written without ExactResume"):
+        fit(tmp_path, resume="auto", max_epochs=2)
 
 
 def test_resume_with_other_workers_and_more_epochs_is_allowed(tmp_path):
