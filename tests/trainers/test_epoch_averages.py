@@ -4,7 +4,7 @@ import pytest
 import torch
 from lightning.pytorch import seed_everything
 
-from tests.trainers.test_resume import QUIET, STEPS, Killed, KillAfter
+from tests.trainers.test_resume import QUIET, STEPS, KillAfter, Killed
 from tests.trainers.toys import ToyData, ToyModule
 from trainers import build_trainer
 from trainers.runs import LAST
