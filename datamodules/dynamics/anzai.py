@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.dynamics.checks import require_above, require_finite
+from datamodules.dynamics.checks import require, require_above, require_finite
 from datamodules.dynamics.generated import GeneratedDynamics
 from datamodules.dynamics.maps import GOLDEN
 from datamodules.dynamics.measures import Array, Axis, circle
@@ -50,7 +50,7 @@ class AnzaiTorus(GeneratedDynamics):
         super().__init__(**options)
         require_finite(rotation=rotation, shift=shift, amplitude=amplitude)
         require_above(0, decay=decay)
-        require_integer("winding", winding, least=-1000)
+        require(type(winding) is int, "winding", winding, "an integer")
         require_integer("harmonics", harmonics, least=0)
         self.rotation, self.winding, self.shift = rotation, winding, shift
         self.amplitude, self.decay, self.harmonics = amplitude, decay, harmonics

@@ -25,6 +25,11 @@ def test_a_winding_cocycle_has_lebesgue_spectrum():
         assert moment(system, order, "equispaced", 32**2) == pytest.approx(float(order == 0), abs=1e-12)
 
 
+def test_half_a_winding_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"winding=0.5 is not allowed; give an integer"):
+        AnzaiTorus(winding=0.5)
+
+
 def test_the_norm_of_the_coboundary_grows_with_small_divisors():
     tame = [AnzaiTorus(harmonics=n, decay=0.5).coboundary_norm() for n in (1, 10, 40)]
     assert tame[2] == pytest.approx(tame[1], rel=1e-3)

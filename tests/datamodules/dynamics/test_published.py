@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import scipy.io
 import scipy.linalg
+from jsonargparse import ArgumentParser
 
 from datamodules.dynamics import ECG, CylinderWake, LidDrivenCavity, SeaIce, SeaLevel
 
@@ -77,3 +78,14 @@ def test_missing_files_are_named(tmp_path):
         ready(SeaLevel(str(tmp_path)))
     with pytest.raises(FileNotFoundError, match=r"root='nowhere' is no folder"):
         ready(SeaIce(root="nowhere"))
+
+
+@pytest.mark.parametrize("datamodule", [CylinderWake, LidDrivenCavity, SeaIce, SeaLevel, ECG])
+def test_hyper_parameters_rebuild_the_datamodule(datamodule):
+    first = datamodule(root="folder", lag=2, time_step=0.2)
+    again = datamodule(**first.hparams)
+    assert again.hparams == first.hparams and again.dt == first.dt == 0.4
+    assert (again.file_name, again.variable, again.root) == (first.file_name, first.variable, "folder")
+    parser = ArgumentParser()
+    parser.add_class_arguments(datamodule, "data")
+    assert parser.parse_args(["--data.root=x", "--data.split=block", "--data.delays=4"]).data.delays == 4

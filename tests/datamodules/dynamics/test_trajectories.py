@@ -96,3 +96,9 @@ def test_bad_arguments_are_refused_by_name(arguments):
     name, value = next(iter(arguments.items()))
     with pytest.raises(ValueError, match=f"{name}={value!r} is not allowed"):
         Trajectories("a.npy", **arguments)
+
+
+def test_hyper_parameters_rebuild_the_datamodule():
+    first = Trajectories("a.npy", transpose=True, delays=3, val_fraction=0.2)
+    again = Trajectories(**first.hparams)
+    assert again.hparams == first.hparams and (again.path, again.transpose, again.delays) == ("a.npy", True, 3)
