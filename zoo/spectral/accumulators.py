@@ -17,6 +17,7 @@ LU factorizations", SIAM J. Sci. Comput. 34 (2012).
 
 from __future__ import annotations
 
+import cmath
 import math
 import warnings
 from abc import ABC, abstractmethod
@@ -94,19 +95,21 @@ class RowAccumulator(ABC):
             self.statistic, self._buffer = self.statistic.to(device), self._buffer.to(device)
         number, chunk = len(blocks[0]), CHUNK if device.type == "cpu" else 64 * CHUNK
         rows = self._rows(min(number, chunk))
-        targets = rows[:, :-1].split([block.size(1) for block in blocks], dim=1)
-        roots = None if weights is None else weights.to(device, torch.float64).sqrt().split(chunk)
+        roots = None if weights is None else weights.to(device, torch.float64).sqrt()[:, None]
         added = self._start(self.statistic[shard])
-        for index, parts in enumerate(zip(*(block.split(chunk) for block in blocks), strict=True)):
-            size = len(parts[0])
-            for target, part in zip(targets, parts, strict=True):
-                target[:size].copy_(part)
-            rows[:, -1] = 1
+        for first in range(0, number, chunk):
+            part = slice(first, min(first + chunk, number))
+            filled = rows[: part.stop - first]
+            column = 0
+            for block in blocks:
+                filled[:, column : column + block.size(1)] = block[part]
+                column += block.size(1)
+            filled[:, column] = 1
             if roots is not None:
-                rows[:size] *= roots[index][:, None]
-            self._add(added, rows[:size])
+                filled *= roots[part]
+            self._add(added, filled)
         # One look at the result instead of one at all rows: whatever is not finite stays in the squares.
-        if not bool(torch.isfinite(added.diagonal()).all()):
+        if not cmath.isfinite(added.diagonal().sum().item()):
             raise ValueError(_first_bad_row(blocks))
         self._finish(self.statistic[shard], added)
         self.counts[shard] += number
