@@ -21,7 +21,7 @@ def allowed(source: str, target: str) -> bool:
         return package != "zoo" or method not in METHODS or other not in METHODS or method == other
     may_import = {
         "zoo": (),
-        "datamodules": ("zoo.spectral",),
+        "datamodules": ("zoo.spectral", "zoo.checks"),
         "checkpoints": ("zoo",),
         "trainers": ("zoo", "datamodules", "checkpoints"),
         "scripts": ("zoo", "datamodules", "checkpoints", "trainers", "tests"),

@@ -18,11 +18,12 @@ from tqdm.auto import tqdm
 import checkpoints
 from checkpoints.files import write_file
 from datamodules.images.geometry import Resize
-from datamodules.images.module import ImageDataModule, require_choice
+from datamodules.images.module import ImageDataModule
 from datamodules.images.normalization import NORMALIZATIONS, Normalization
 from datamodules.images.reading import SUFFIXES, list_images, read_image
 from datamodules.images.video import VIDEO_SUFFIXES, read_frames
 from trainers.predict import PATIENCE, build_datamodule
+from zoo.checks import require_choice
 from zoo.eigencam.cam import eigen_cam
 from zoo.eigencam.figures import components, overlay
 from zoo.eigencam.module import EigenCAM

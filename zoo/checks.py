@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 
@@ -27,3 +28,16 @@ def require_probability(**values: float) -> None:
     """Raise a ValueError that names the argument unless each value lies in [0, 1)."""
     for name, value in values.items():
         require(type(value) in (int, float) and 0 <= value < 1, name, value, "a number in [0, 1)")
+
+
+def require_finite(**values: float) -> None:
+    """Raise a ValueError that names the argument unless each value is a finite number."""
+    for name, value in values.items():
+        require(type(value) in (int, float) and math.isfinite(value), name, value, "a finite number")
+
+
+def require_above(least: float, **values: float) -> None:
+    """Raise a ValueError that names the argument unless each value is a finite number > `least`."""
+    for name, value in values.items():
+        finite = type(value) in (int, float) and math.isfinite(value)
+        require(finite and value > least, name, value, f"a number > {least:g}")

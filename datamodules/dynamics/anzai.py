@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.dynamics.checks import require, require_above, require_finite
 from datamodules.dynamics.generated import GeneratedDynamics
 from datamodules.dynamics.maps import GOLDEN
 from datamodules.dynamics.measures import Array, Axis, circle
 from datamodules.dynamics.truth import Eigenpair, Observable, SpectralMeasure, Truth, trigonometric_density
 from datamodules.module import require_integer
+from zoo.checks import require, require_above, require_finite
 
 
 class AnzaiTorus(GeneratedDynamics):

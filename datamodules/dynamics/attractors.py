@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.dynamics.checks import require_finite
 from datamodules.dynamics.flows import Attractor
 from datamodules.dynamics.measures import Array
 from datamodules.dynamics.truth import CONSTANT, Truth
+from zoo.checks import require_finite
 
 COORDINATES = ["x", "y", "z"]
 

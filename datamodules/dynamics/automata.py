@@ -17,10 +17,10 @@ from datamodules.dynamics.automaton import (
     permutation,
     transfer_matrix,
 )
-from datamodules.dynamics.checks import require
 from datamodules.dynamics.generated import GeneratedDynamics, StochasticDynamics
 from datamodules.dynamics.measures import Array, Axis, Quadrature
 from datamodules.dynamics.truth import CONSTANT, Eigenpair, Observable, Truth
+from zoo.checks import require
 
 MAX_CELLS = 5  # 16^5 configurations of 20 bits: 160 MB
 

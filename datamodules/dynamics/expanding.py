@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from datamodules.dynamics.checks import require
 from datamodules.dynamics.generated import GeneratedDynamics
 from datamodules.dynamics.measures import Array, Axis, circle, interval
 from datamodules.dynamics.truth import CONSTANT, Observable, SpectralMeasure, Truth, trigonometric_density
 from datamodules.module import require_integer
+from zoo.checks import require
 
 MAX_FORWARD = 20  # steps from the nodes of a grid, whose errors double in each
 

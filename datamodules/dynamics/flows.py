@@ -13,9 +13,9 @@ import numpy as np
 from scipy.integrate import DOP853
 from tqdm.auto import trange
 
-from datamodules.dynamics.checks import require_above
 from datamodules.dynamics.generated import PATIENCE, GeneratedDynamics
 from datamodules.dynamics.measures import Array
+from zoo.checks import require_above
 
 TOLERANCE = 1e-12  # relative and absolute, of the mean square over trajectories that are integrated together
 

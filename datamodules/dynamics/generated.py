@@ -11,13 +11,13 @@ from safetensors.torch import load_file
 from tqdm.auto import tqdm
 
 from datamodules import keys
-from datamodules.dynamics.checks import require_choice
 from datamodules.dynamics.measures import QUADRATURES, Array, Axis, Quadrature, product_rule
 from datamodules.dynamics.module import SPLITS, DynamicsDataModule
 from datamodules.dynamics.pairs import SnapshotPairs
 from datamodules.dynamics.truth import CONSTANT, Truth
 from datamodules.module import Samples, require_integer
 from datamodules.sources import generated, sha256_of
+from zoo.checks import require_choice
 
 FILE_NAME = "pairs.safetensors"
 PATIENCE = 2  # seconds after which a progress bar is worth its line

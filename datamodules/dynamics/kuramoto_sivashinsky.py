@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from datamodules.dynamics.checks import require, require_above
 from datamodules.dynamics.flows import Attractor
 from datamodules.dynamics.measures import Array
+from zoo.checks import require, require_above
 
 CONTOUR_POINTS = 64  # of the circle on which the coefficients are averaged
 

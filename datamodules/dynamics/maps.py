@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.dynamics.checks import require_finite
 from datamodules.dynamics.generated import GeneratedDynamics
 from datamodules.dynamics.measures import Array, Axis, circle, interval
 from datamodules.dynamics.truth import (
@@ -17,6 +16,7 @@ from datamodules.dynamics.truth import (
     Truth,
     trigonometric_density,
 )
+from zoo.checks import require_finite
 
 GOLDEN = (np.sqrt(5) - 1) / 2
 

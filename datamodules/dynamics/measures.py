@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.dynamics.checks import require, require_choice
+from zoo.checks import require, require_choice
 
 Array = NDArray[Any]
 Quadrature = Literal["random", "equispaced", "gauss"]

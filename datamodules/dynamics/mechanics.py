@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.dynamics.checks import require, require_above
 from datamodules.dynamics.flows import Flow
 from datamodules.dynamics.measures import Array, Axis, circle, interval
 from datamodules.dynamics.truth import CONSTANT, Eigenpair, Truth
+from zoo.checks import require, require_above
 
 CONSERVED = (
     "the unit circle: absolutely continuous where frequencies vary with the energy, and the eigenvalue 1 of functions "

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from datamodules.dynamics.checks import require, require_above, require_finite
 from datamodules.dynamics.flows import TOLERANCE, Flow
 from datamodules.dynamics.measures import Array, Axis, circle, interval
 from datamodules.dynamics.truth import CONSTANT, Eigenpair, Observable, Truth
 from datamodules.module import require_integer
+from zoo.checks import require, require_above, require_finite
 
 
 class VanDerPol(Flow):

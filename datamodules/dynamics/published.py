@@ -12,11 +12,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from datamodules.dynamics.checks import require_choice
 from datamodules.dynamics.inputs import READERS, as_table, read_arrays, require_finite_rows
 from datamodules.dynamics.measures import Array
 from datamodules.dynamics.trajectories import ReadDynamics
 from datamodules.module import require_integer
+from zoo.checks import require_choice
 
 CAVITY = {13000: "KE1", 16000: "KE2", 19000: "KE3", 30000: "KE4"}
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy.special import eval_hermitenorm, jv
 
-from datamodules.dynamics.checks import require, require_above, require_finite
 from datamodules.dynamics.generated import StochasticDynamics
 from datamodules.dynamics.maps import fourier_mode
 from datamodules.dynamics.measures import Array, Axis, circle, normal
 from datamodules.dynamics.truth import CONSTANT, Eigenpair, Observable, Truth
+from zoo.checks import require, require_above, require_finite
 
 
 class OrnsteinUhlenbeck(StochasticDynamics):

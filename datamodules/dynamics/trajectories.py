@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from datamodules.dynamics.checks import require, require_above, require_choice
 from datamodules.dynamics.inputs import READERS, read_trajectories
 from datamodules.dynamics.measures import Array
 from datamodules.dynamics.module import SPLITS, DynamicsDataModule, split_of
 from datamodules.module import Samples
 from datamodules.sources import sha256_of
+from zoo.checks import require, require_above, require_choice
 
 Split = Literal["auto", "trajectory", "block"]
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.dynamics.checks import require_above
 from datamodules.dynamics.generated import GeneratedDynamics
 from datamodules.dynamics.measures import Array, Axis, circle
 from datamodules.dynamics.truth import CONSTANT, Eigenpair, Observable, Truth
 from datamodules.module import require_integer
+from zoo.checks import require_above
 
 LENGTH, WIDTH = 8.0, 4.0  # of the window, in diameters of the cylinder
 WAVELENGTH = 4.0  # of the street, in diameters

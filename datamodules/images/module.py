@@ -17,6 +17,7 @@ from datamodules.images.normalization import NORMALIZATIONS, NormalizationName
 from datamodules.images.reading import SUFFIXES, check_image, list_images
 from datamodules.images.records import ImageFiles, ImageRecord
 from datamodules.module import Samples, ZooDataModule, require_integer
+from zoo.checks import require_choice
 
 AttackName = Literal["none", "fgsm", "pgd"]
 
@@ -195,9 +196,3 @@ def coin(seed: int, epoch: int, index: Array) -> Array:
         (B,) bool, a function of (seed, epoch, index) alone.
     """
     return np.array([np.random.default_rng([seed, epoch, position]).random() < 0.5 for position in index.tolist()])
-
-
-def require_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise a ValueError that names the argument unless its value is one of the allowed."""
-    if value not in allowed:
-        raise ValueError(f"{name}={value!r} is not allowed; give one of {', '.join(map(repr, allowed))}")

@@ -17,10 +17,11 @@ from PIL import Image
 from datamodules.images.folder import FolderDataModule, Splits
 from datamodules.images.geometry import Array
 from datamodules.images.imagenet_classes import imagenet_classes
-from datamodules.images.module import SPLITS, require_choice
+from datamodules.images.module import SPLITS
 from datamodules.images.reading import read_grey
 from datamodules.images.records import ImageRecord
 from datamodules.images.tables import read_rows
+from zoo.checks import require_choice
 
 DATASETS = ("ILSVRC", "CUB", "OpenImages")
 
