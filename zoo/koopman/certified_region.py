@@ -80,22 +80,25 @@ def certified_region(
     edges = torch.arange(finest + 1, dtype=torch.float64, device=device) / finest
     x, y = real[0] + (real[1] - real[0]) * edges, imag[0] + (imag[1] - imag[0]) * edges
     lattice = torch.complex(x.expand(finest + 1, -1), y[:, None].expand(-1, finest + 1))
-    # What is known at points of the lattice: tau exceeds every later level; else a trial function, and its bound.
+    # What is known at points of the lattice: that tau exceeds all levels to come, or a bound from above; and trial
+    # functions, at points and best ones of cells, handed down to the parts of a cell.
     exceeding = torch.zeros(finest + 1, finest + 1, dtype=torch.bool, device=device)
     upper = torch.full_like(lattice.real, torch.inf)
-    means, squares = torch.zeros_like(lattice), torch.zeros_like(lattice.real)
+    at_points = torch.zeros_like(lattice), torch.full_like(lattice.real, torch.inf)
+    in_cells = at_points[0][:1, :1].clone(), at_points[1][:1, :1].clone()
     labels = torch.zeros(1, 1, dtype=torch.int8, device=device)
     mirrored = factors.is_real and imag[0] == -imag[1]
     decompositions = 0
     for level in range(depth + 1):
         if level:
-            labels = labels.repeat_interleave(2, dim=0).repeat_interleave(2, dim=1)
+            labels = _split(labels)
+            in_cells = _split(in_cells[0]), _split(in_cells[1])
         cells, stride = 2**level, finest // 2**level
         rows = cells // 2 if mirrored and level else cells  # the upper half is the mirror image of the lower one
-        row, column = (labels[:rows] == 0).nonzero(as_tuple=True)
-        if not len(row):
+        undecided = (labels[:rows] == 0).nonzero(as_tuple=True)
+        if not len(undecided[0]):
             continue
-        down, across = row * stride, column * stride
+        down, across = (index * stride for index in undecided)
         corner = (
             torch.stack([down, down, down + stride, down + stride]),
             torch.stack([across, across + stride, across, across + stride]),
@@ -103,28 +106,54 @@ def certified_region(
         corners = lattice[corner]  # (4, cells)
         radius = 0.5 * abs(complex(lattice[stride, stride] - lattice[0, 0]))
         reach = math.hypot(epsilon, radius)
+        inherited = tuple(function[undecided] for function in in_cells)
+        flat = corner[0] * (finest + 1) + corner[1]
+        upper.view(-1).scatter_reduce_(0, flat.view(-1), _bound(inherited, corners).sqrt().view(-1), "amin")
 
         asked = torch.zeros_like(exceeding)
         asked[corner] = True
         asked &= ~exceeding & (upper > reach)
         if asked.any():
             exceeding[asked] = forms.exceed(lattice[asked], reach)
-            decompositions += int(asked.sum())
-            tried = asked & ~exceeding & upper.isinf()
+            tried = asked & ~exceeding & at_points[1].isinf()
+            decompositions += int(asked.sum()) + int(tried.sum())
             if tried.any():
-                means[tried], squares[tried] = forms.trial(lattice[tried], INVERSE_ITERATIONS)
-                upper[tried] = ((lattice - means).abs() ** 2 + squares - means.abs() ** 2)[tried].clamp(min=0).sqrt()
-                decompositions += int(tried.sum())
-        over, center, squared = exceeding[corner], means[corner], squares[corner]
-        outside = over.all(dim=0)
-        # bounds[i, j]: by the trial function of corner i at corner j.
-        bounds = (corners - center[:, None]).abs() ** 2 + (squared - center.abs() ** 2)[:, None]
-        inside = ~over.any(dim=0) & (bounds.amax(dim=1).amin(dim=0) < epsilon**2 - forms.margins(corners[0]))
+                at_points[0][tried], at_points[1][tried] = forms.trial(lattice[tried], INVERSE_ITERATIONS)
+                found = _bound((at_points[0][tried], at_points[1][tried]), lattice[tried]).sqrt()
+                upper[tried] = torch.minimum(upper[tried], found)
+        over = exceeding[corner]
+        known = [torch.cat([part[corner], other[None]]) for part, other in zip(at_points, inherited, strict=True)]
+        limit = epsilon**2 - forms.margins(corners[0])
+        # The largest bound over a cell, of each of the functions known there, (5, cells).
+        largest = _bound((known[0][:, None], known[1][:, None]), corners).amax(dim=1)
+        hopeful = ~over.any(dim=0) & (largest.amin(dim=0) >= limit)
+        if hopeful.any():
+            own = [torch.zeros_like(part[:1]) for part in known]
+            own[1] += torch.inf
+            own[0][0, hopeful], own[1][0, hopeful] = forms.trial(corners[:, hopeful].mean(dim=0), INVERSE_ITERATIONS)
+            decompositions += int(hopeful.sum())
+            known = [torch.cat(parts) for parts in zip(known, own, strict=True)]
+            largest = torch.cat([largest, _bound((own[0][:, None], own[1][:, None]), corners).amax(dim=1)])
+        best = largest.min(dim=0)
+        for cell, part in zip(in_cells, known, strict=True):
+            cell[undecided] = part.gather(0, best.indices[None])[0]
+        outside, inside = over.all(dim=0), ~over.any(dim=0) & (best.values < limit)
         if measure_preserving:
             from_circle = (1 - corners.mean(dim=0).abs()).abs()
             outside |= from_circle > epsilon + radius
             inside &= from_circle < epsilon - radius
-        labels[row, column] = inside.to(torch.int8) - outside.to(torch.int8)
+        labels[undecided] = inside.to(torch.int8) - outside.to(torch.int8)
         if rows < cells:
             labels[rows:] = labels[:rows].flip(0)
     return CertifiedRegion(labels, x, y, epsilon, decompositions)
+
+
+def _split(cells: Tensor) -> Tensor:
+    """Return the values (n, n) of cells as those of their quarters, (2n, 2n)."""
+    return cells.repeat_interleave(2, dim=0).repeat_interleave(2, dim=1)
+
+
+def _bound(function: tuple[Tensor, ...], points: Tensor) -> Tensor:
+    """Return the bound |z - a|^2 + l - |a|^2 of tau^2 by trial functions (a, l); infinite where l is."""
+    means, squares = function
+    return ((points - means).abs() ** 2 + squares - means.abs() ** 2).clamp(min=0)
