@@ -220,7 +220,7 @@ def standard_errors(
     With a_m and b_m the terms of numerator and denominator, the error of a ratio of sums is
     sqrt(sum w_m^2 (a_m - res^2 b_m)^2) / sum w_m b_m.
     """
-    root = root_weights(len(psi_x), weights)[:, None]
+    root = root_weights(psi_x, weights)
     coefficients = coefficients.to(torch.complex128)
     here, there = ((root * psi).to(torch.complex128) @ coefficients for psi in (psi_x, psi_y))
     above, below = (there - eigenvalues.to(torch.complex128) * here).abs() ** 2, here.abs() ** 2

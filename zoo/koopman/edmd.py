@@ -85,7 +85,7 @@ def observable_coefficients(factors: Factors, psi_x: Tensor, values: Tensor, wei
     """
     values, psi_x = double("values", values), double("psi_x", psi_x)
     require(values.ndim == 2 and len(values) == len(psi_x), "values", tuple(values.shape), f"({len(psi_x)}, d)")
-    root = root_weights(len(psi_x), weights)[:, None]
+    root = root_weights(psi_x, weights)
     orthonormal = root * psi_x @ factors.basis
     dtype = torch.promote_types(orthonormal.dtype, values.dtype)
     return factors.basis.to(dtype) @ (orthonormal.mH.to(dtype) @ (root * values).to(dtype))

@@ -53,8 +53,7 @@ def triangle_of_snapshots(psi_x: Tensor, psi_y: Tensor, weights: Tensor | None =
     psi_x, psi_y = double("psi_x", psi_x), double("psi_y", psi_y)
     require(psi_x.ndim == 2, "psi_x", tuple(psi_x.shape), "a matrix (M, N), one row for each snapshot")
     require(psi_y.shape == psi_x.shape, "psi_y", tuple(psi_y.shape), f"the shape of psi_x, {tuple(psi_x.shape)}")
-    rows = root_weights(len(psi_x), weights).to(psi_x.device)[:, None] * torch.cat([psi_x, psi_y], dim=1)
-    return triangle_of_rows(rows)
+    return triangle_of_rows(root_weights(psi_x, weights) * torch.cat([psi_x, psi_y], dim=1))
 
 
 def triangle_of_rows(rows: Tensor) -> Tensor:
@@ -71,20 +70,21 @@ def triangle_of_rows(rows: Tensor) -> Tensor:
     return square_triangle(torch.linalg.qr(rows, mode="r").R)
 
 
-def root_weights(size: int, weights: Tensor | None) -> Tensor:
-    """Return the square roots of M weights, (M,) float64; weights are 1 / M each if None.
+def root_weights(psi_x: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the square roots of the weights of rows (M, N), (M, 1) float64; weights are 1 / M each if None.
 
     Raises:
         ValueError: the number of weights is wrong, or one is negative or not finite.
     """
+    size = len(psi_x)
     require(size >= 1, "psi_x", f"{size} rows", "at least one snapshot")
     if weights is None:
-        return torch.full((size,), size**-0.5, dtype=torch.float64)
-    weights = double("weights", weights)
+        return torch.full((size, 1), size**-0.5, dtype=torch.float64, device=psi_x.device)
+    weights = double("weights", weights).to(psi_x.device)
     require(weights.shape == (size,), "weights", tuple(weights.shape), f"one weight for each snapshot, ({size},)")
     require(not weights.is_complex(), "weights", weights.dtype, "real numbers >= 0")
     require(bool((weights >= 0).all()), "weights", float(weights.min()), "numbers >= 0")
-    return weights.sqrt()
+    return weights.sqrt()[:, None]
 
 
 def square_triangle(triangle: Tensor) -> Tensor:

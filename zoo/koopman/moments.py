@@ -79,10 +79,10 @@ def filter_values(name: Filter, count: int) -> Tensor:
 
 def filtered_density(moments: Tensor, angles: Tensor, name: Filter = "bump") -> Tensor:
     """Return the smoothed density of the spectral measure with moments mu_0 .. mu_N at angles (P,), (P,) float64."""
-    coefficients = fourier_coefficients(moments) * filter_values(name, len(moments) - 1)
     count = len(moments) - 1
-    k = torch.arange(-count, count + 1, dtype=torch.float64)
-    phase = angles.double()[:, None] * k
+    coefficients = fourier_coefficients(moments) * filter_values(name, count).to(moments.device)
+    k = torch.arange(-count, count + 1, dtype=torch.float64, device=moments.device)
+    phase = angles.to(k)[:, None] * k
     return (torch.polar(torch.ones_like(phase), phase) @ coefficients).real
 
 

@@ -79,7 +79,7 @@ def data_residuals(
 ) -> Tensor:
     """Return ||W^1/2 (Psi_Y - lambda Psi_X) c|| / ||W^1/2 Psi_X c|| of pairs on snapshots at hand, (k,) float64."""
     eigenvalues, coefficients = _pairs(psi_x.shape[1], eigenvalues, coefficients)
-    root = root_weights(len(psi_x), weights)[:, None]
+    root = root_weights(psi_x, weights)
     here, there = ((root * psi).to(torch.complex128) @ coefficients for psi in (psi_x, psi_y))
     return torch.linalg.vector_norm(there - eigenvalues * here, dim=0) / torch.linalg.vector_norm(here, dim=0)
 

@@ -28,11 +28,12 @@ def _kernel_values(
     """Return sum_j r_j (lambda + E_j) / (lambda - E_j), and the same with conjugate poles and residues, (r, P) each."""
     require(epsilon > 0, "epsilon", epsilon, "a number > 0")
     poles, residues = half_plane_kernel(order, kind)
+    angles = angles.to(eigenvalues)
     sums = []
     for p, r in ((poles, residues), (poles.conj(), residues.conj())):
         total = torch.zeros(len(eigenvalues), len(angles), dtype=torch.complex128, device=eigenvalues.device)
         for pole, residue in zip(p.tolist(), r.tolist(), strict=True):
-            point = torch.exp(1j * (angles.to(torch.complex128) - epsilon * pole))
+            point = torch.exp(1j * (angles - epsilon * pole))
             total += residue * (eigenvalues[:, None] + point) / (eigenvalues[:, None] - point)
         sums.append(total)
     return sums[0], sums[1]

@@ -64,7 +64,7 @@ def stochastic_statistics(
     psi_x, psi_y1, psi_y2 = double("psi_x", psi_x), double("psi_y1", psi_y1), double("psi_y2", psi_y2)
     for name, psi in (("psi_y1", psi_y1), ("psi_y2", psi_y2)):
         require(psi.shape == psi_x.shape, name, tuple(psi.shape), f"the shape of psi_x, {tuple(psi_x.shape)}")
-    root = root_weights(len(psi_x), weights).to(psi_x.device)[:, None]
+    root = root_weights(psi_x, weights)
     x, first, second = root * psi_x, root * psi_y1, root * psi_y2
     product = first.mH @ second
     return StochasticStatistics(
@@ -82,7 +82,7 @@ def stochastic_factors(psi_x: Tensor, psi_y1: Tensor, psi_y2: Tensor, weights: T
     stochastic system, and tau becomes the variance pseudospectrum.
     """
     psi_x, psi_y1, psi_y2 = double("psi_x", psi_x), double("psi_y1", psi_y1), double("psi_y2", psi_y2)
-    root = root_weights(len(psi_x), weights).to(psi_x.device)[:, None] * 0.5**0.5
+    root = root_weights(psi_x, weights) * 0.5**0.5
     rows = [root * torch.cat([psi_x, psi], dim=1) for psi in (psi_y1, psi_y2)]
     return factorize(triangle_of_rows(torch.cat(rows)))
 

@@ -124,7 +124,7 @@ def test_a_disc_adversary_is_learned_to_the_last_bit():
 
 
 @pytest.mark.parametrize("interacting", [False, True])
-@pytest.mark.parametrize("cells", [2, 3])
+@pytest.mark.parametrize("cells", [2, 3, 4])
 def test_automaton_spectrum_is_that_of_its_cycles(cells, interacting):
     permutation = automaton(cells, interacting)
     expected = {
@@ -132,6 +132,8 @@ def test_automaton_spectrum_is_that_of_its_cycles(cells, interacting):
         (2, True): {1: 16, 2: 120},
         (3, False): {1: 16, 3: 1360},
         (3, True): {1: 20, 2: 28, 3: 580, 6: 128, 9: 96, 12: 24, 15: 24},
+        (4, False): {1: 16, 2: 120, 4: 16320},
+        (4, True): {1: 28, 2: 378, 4: 10620, 12: 1856},
     }[cells, interacting]
     assert cycle_counts(permutation) == expected
     if cells == 2:

@@ -174,3 +174,22 @@ def test_fresh_data_shows_what_training_data_hides():
 def test_pairs_that_do_not_fit_are_refused(values, vectors):
     with pytest.raises(ValueError, match=r"eigenvalues=|coefficients="):
         pair_residuals(factorize_snapshots(*random_snapshots()), values, vectors)
+
+
+def test_a_torus_whose_cocycle_is_a_coboundary_has_known_eigenfunctions():
+    generator = np.random.default_rng(0)
+    x, y = generator.uniform(size=(2, 200))
+    nu, c, k, m = np.sqrt(2) - 1, 0.3, 2, 3
+
+    def h(z):
+        return 0.2 * np.sin(2 * np.pi * z) + 0.05 * np.cos(6 * np.pi * z)
+
+    def function(x, y):
+        return torch.from_numpy(np.exp(2j * np.pi * (k * x + m * (y - h(x)))))[:, None]
+
+    image = function(x + nu, y + c + h(x + nu) - h(x))
+    eigenvalue = torch.tensor([np.exp(2j * np.pi * (k * nu + m * c))])
+    assert data_residuals(function(x, y), image, eigenvalue, torch.ones(1, 1)).max() < 1e-13
+    # With f(x) = x in its place no function of the sector is one: this one is off by order 1.
+    other = function(x + nu, y + x)
+    assert data_residuals(function(x, y), other, eigenvalue, torch.ones(1, 1)).min() > 1
