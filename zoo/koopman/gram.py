@@ -103,14 +103,15 @@ def merge_triangles(triangles: list[Tensor]) -> Tensor:
 def triangle_of_gram(gram: Tensor) -> tuple[Tensor, float]:
     """Return R with R* R = H and what rounding cost.
 
-    Functions are scaled to norm one first, so that units do not decide what is small.
+    G and A are kept as they are; eigenvalues of the leak L - A* G^+ A below zero are replaced by zero, which changes L.
+    Functions are scaled to norm one first, so that units do not decide what is small: eigenvalues of the scaled G below
+    2N machine epsilons of the largest are zero.
 
     Args:
-        gram: H, (2N, 2N) Hermitian, positive semi-definite up to rounding.
+        gram: H, (2N, 2N) Hermitian, positive semi-definite up to rounding or sampling.
 
     Returns:
-        R, (2N, 2N); and how far below zero the smallest eigenvalue of the scaled H lay (0 if it did not). Eigenvalues
-        below zero are replaced by zero.
+        R, (2N, 2N); and how far below zero the smallest eigenvalue of the scaled leak lay (0 if it did not).
 
     Raises:
         ValueError: the matrix is not square with an even number of rows, not Hermitian, or not finite.
@@ -122,15 +123,27 @@ def triangle_of_gram(gram: Tensor) -> tuple[Tensor, float]:
         tuple(gram.shape),
         "a square matrix (2N, 2N)",
     )
-    largest = float(gram.abs().max())
     asymmetry = float((gram - gram.mH).abs().max())
-    require(asymmetry <= 1e-10 * largest, "gram", f"{asymmetry} from its adjoint", "a Hermitian matrix")
-    scale = gram.diagonal().real.clamp(min=0).sqrt()
-    scale = torch.where(scale > 0, scale, 1.0)
-    scaled = gram / (scale[:, None] * scale)
-    eigvals, eigvecs = torch.linalg.eigh((scaled + scaled.mH) / 2)
-    rows = eigvals.clamp(min=0).sqrt()[:, None] * eigvecs.mH
-    return triangle_of_rows(rows * scale), max(0.0, -float(eigvals[0]))
+    require(asymmetry <= 1e-10 * float(gram.abs().max()), "gram", f"{asymmetry} from its adjoint", "a Hermitian matrix")
+    here, cross, there = blocks((gram + gram.mH) / 2)
+    scale = _norms(here)
+    eigvals, eigvecs = torch.linalg.eigh(here / (scale[:, None] * scale))
+    kept = eigvals > len(gram) * torch.finfo(torch.float64).eps * eigvals[-1]
+    roots, eigvecs = eigvals[kept].sqrt()[:, None], eigvecs[:, kept]
+    top = torch.cat([roots * eigvecs.mH * scale, eigvecs.mH @ (cross / scale[:, None]) / roots], dim=1)
+    image = top[:, len(here) :]
+    leak = there - image.mH @ image
+    scale = _norms(there)
+    eigvals, eigvecs = torch.linalg.eigh(leak / (scale[:, None] * scale))
+    below = eigvals.clamp(min=0).sqrt()[:, None] * eigvecs.mH * scale
+    rows = torch.cat([top, torch.cat([torch.zeros_like(below), below], dim=1)])
+    return triangle_of_rows(rows), max(0.0, -float(eigvals[0]))
+
+
+def _norms(gram: Tensor) -> Tensor:
+    """Return the norms of functions from their Gram matrix (N, N), 1 for those that vanish."""
+    norms = gram.diagonal().real.clamp(min=0).sqrt()
+    return torch.where(norms > 0, norms, 1.0)
 
 
 def blocks(gram: Tensor) -> tuple[Tensor, Tensor, Tensor]:

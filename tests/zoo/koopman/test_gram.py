@@ -72,12 +72,15 @@ def test_weights_default_to_the_mean():
     )
 
 
-def test_small_negative_eigenvalues_are_clamped_and_reported():
+def test_negative_leaks_are_clamped_and_reported():
     gram = torch.diag(torch.tensor([1.0, 2.0, 1.0, 4.0])).double()
-    gram[0, 2] = gram[2, 0] = 1 + 1e-9
+    gram[0, 2] = gram[2, 0] = 1 + 1e-3
     triangle, clamped = triangle_of_gram(gram)
-    assert clamped == pytest.approx(1e-9, rel=1e-5)
-    torch.testing.assert_close(triangle.mH @ triangle, gram, rtol=0, atol=1e-8)
+    assert clamped == pytest.approx(2e-3, rel=1e-3)
+    found, expected = blocks(triangle.mH @ triangle), blocks(gram)
+    for one, other in zip(found[:2], expected[:2], strict=True):  # G and A are kept
+        torch.testing.assert_close(one, other, **EXACT)
+    torch.testing.assert_close(found[2], expected[2], rtol=0, atol=3e-3)
     assert triangle_of_gram(torch.eye(4).double())[1] == 0
 
 
