@@ -1,9 +1,9 @@
 """SPE in the layout of its published implementation: a loop over graphs, M looped phi, columns padded to the largest
 graph.
 
-Written from the description of that code, it shares the parameters of our networks: numbers must agree in evaluation
-mode, and the time of a step is what ours is compared with. In training mode batch statistics of rho include padded
-pairs, as published, so there the two differ.
+Written from the description of that code, it shares the parameters of our networks: numbers must agree, in training
+with `official_padding`, since batch statistics include padded eigenvalues and pairs here; and the time of a step is
+what ours is compared with.
 """
 
 import copy
@@ -59,6 +59,22 @@ def looped_deepsets(phi, eigvals, valid):
             if number < len(phi.own) or phi.final_activation:
                 x = phi.activation(x)
         results.append(x.squeeze(2))
+    return torch.stack(results, dim=2)
+
+
+def looped_attention(phi, eigvals):
+    """Layers of bare self-attention, padding included, with the parameters of `zoo.spe.phi.TransformerPhi`."""
+    results = []
+    for channel in range(phi.channels):
+        x = linear(eigvals[:, :, None], phi.embedding.weight[channel].T, phi.embedding.bias[channel, 0])
+        for block in phi.blocks:
+            attention = nn.MultiheadAttention(x.size(2), block.heads, batch_first=True, dtype=x.dtype)
+            attention.in_proj_weight.data.copy_(block.query_key_value.weight[channel].T)
+            attention.in_proj_bias.data.copy_(block.query_key_value.bias[channel, 0])
+            attention.out_proj.weight.data.copy_(block.mix.weight[channel].T)
+            attention.out_proj.bias.data.copy_(block.mix.bias[channel, 0])
+            x = attention(x, x, x, need_weights=False)[0]
+        results.append(linear(x, phi.output.weight[channel].T, phi.output.bias[channel, 0]).squeeze(2))
     return torch.stack(results, dim=2)
 
 

@@ -9,6 +9,8 @@ softly.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -36,10 +38,10 @@ def pair_tensor(z: Tensor, eigvecs: Tensor, pairs: NodePairs) -> Tensor:
         (P, M), same dtype as z.
     """
     products, rows = [], []
-    sizes, counts = pairs.sizes.unique(return_counts=True)
-    graphs_by_size = pairs.sizes.argsort().split(counts.tolist())
+    by_size = sorted(Counter(pairs.host_sizes).items())
+    graphs_by_size = pairs.sizes.argsort().split([count for _, count in by_size])
     # One batched product per distinct size: no padding to the largest graph.
-    for size, graphs in zip(sizes.tolist(), graphs_by_size, strict=True):
+    for (size, _), graphs in zip(by_size, graphs_by_size, strict=True):
         nodes = pairs.ptr[graphs, None] + torch.arange(size, device=graphs.device)
         v = eigvecs[nodes]  # (graphs of this size, size, d)
         v = v[:, :, : min(size, v.size(2))]
@@ -47,10 +49,10 @@ def pair_tensor(z: Tensor, eigvecs: Tensor, pairs: NodePairs) -> Tensor:
         outer = (v[:, :, None] * columns[:, None]).flatten(1, 2)  # (graphs, pairs of one graph, d)
         with torch.autocast(z.device.type, enabled=False):  # W sums cancelling terms: not in half precision
             products.append((outer @ z[graphs, : v.size(2)]).flatten(0, 1))
-        first = pairs.first_row[pairs.ptr[graphs]]
-        rows.append((first[:, None] + torch.arange(outer.size(1), device=graphs.device)).flatten())
-    order = torch.cat(rows).argsort()
-    return torch.cat(products)[order]
+        rows.append(
+            (pairs.first_row[nodes][:, :, None] + torch.arange(columns.size(1), device=graphs.device)).flatten()
+        )
+    return z.new_zeros(pairs.num_pairs, z.size(2)).index_copy(0, torch.cat(rows), torch.cat(products))
 
 
 class SPE(nn.Module):
@@ -67,7 +69,7 @@ class SPE(nn.Module):
         phi_batch_norm: batch normalisation in phi = "mlp".
         phi_activation: "relu" or "tanh".
         phi_final_activation: activation after the last layer of phi = "deepsets", as published.
-        phi_heads: attention heads of phi = "transformer".
+        phi_heads: attention heads of phi = "transformer" and "bare_transformer".
         rho: name of rho, "gin" or "mlp", see `zoo.spe.rho`.
         rho_layers: layers of rho.
         rho_width: hidden width of rho.
@@ -76,6 +78,9 @@ class SPE(nn.Module):
         rho_batch_norm: batch normalisation between the layers of rho = "gin".
         rho_dropout: dropout probability in rho.
         random_epsilon: start eps of rho = "gin" from N(0, 1) as published, instead of 0.
+        official_padding: in training, let the batch statistics of phi = "mlp" and of rho count zero padding, up to
+            `num_eigs` eigenvalues and to the largest graph of the batch, as the published code does. A graph's
+            encoding in training then depends on the sizes of the others. Evaluation is the same either way.
         column_chunk: columns k encoded at a time, so that memory grows with n * column_chunk instead of n^2;
             activations are recomputed in the backward pass. All at once if None. Training in chunks has no batch
             statistics over all pairs: it needs rho_norm "layer" or "none" and no rho_batch_norm.
@@ -103,6 +108,7 @@ class SPE(nn.Module):
         rho_batch_norm: bool = False,
         rho_dropout: float = 0.0,
         random_epsilon: bool = False,
+        official_padding: bool = False,
         column_chunk: int | None = None,
     ) -> None:
         super().__init__()
@@ -120,14 +126,23 @@ class SPE(nn.Module):
         width = num_eigs if pe_width is None else pe_width
         if width is None:
             raise ValueError("pe_width=None is not allowed with num_eigs=None; give the width of the encoding")
-        if phi == "transformer" and phi_width % phi_heads:
+        if phi.endswith("transformer") and phi_width % phi_heads:
             raise ValueError(f"phi_heads={phi_heads!r} is not allowed; it must divide phi_width={phi_width}")
         self.num_eigs = num_eigs
         self.pe_width = width
+        self.official_padding = official_padding
         self.column_chunk = column_chunk
         self.phi_channels = phi_channels
         self.phi = make_phi(
-            phi, phi_channels, phi_layers, phi_width, phi_batch_norm, phi_activation, phi_final_activation, phi_heads
+            phi,
+            phi_channels,
+            phi_layers,
+            phi_width,
+            phi_batch_norm,
+            phi_activation,
+            phi_final_activation,
+            phi_heads,
+            official_padding,
         )
         if rho == "gin":
             self.rho: nn.Module = GINRho(
@@ -181,7 +196,7 @@ class SPE(nn.Module):
         ptr = graph_pointer(batch)
 
         if self.column_chunk is None:
-            pairs = NodePairs(batch.edge_index, ptr)
+            pairs = NodePairs(batch.edge_index, ptr, padded=self.official_padding and self.training)
             return self.rho(pair_tensor(z, eigvecs, pairs), pairs)
         if self.training and any(isinstance(module, BatchNorm1d) for module in self.rho.modules()):
             raise ValueError(

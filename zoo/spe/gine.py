@@ -36,7 +36,7 @@ class GINELayer(nn.Module):
 def pool_nodes(h: Tensor, batch: Data, pool: str) -> Tensor:
     """Return the "mean" or sum ("add") of node features (N, D) over each graph: (B, D)."""
     sizes = graph_pointer(batch).diff()
-    graph = torch.arange(len(sizes), device=h.device).repeat_interleave(sizes)
+    graph = torch.arange(len(sizes), device=h.device).repeat_interleave(sizes, output_size=h.size(0))
     total = h.new_zeros(len(sizes), h.size(1)).index_add(0, graph, h)
     return total / sizes[:, None] if pool == "mean" else total
 

@@ -7,6 +7,8 @@ takes.
     row of (i, k) = first_row[i] + k - start,     k in [start, stop) counted inside the graph of i
 
 Columns k do not interact in rho, so a layout may be restricted to a range of them: large graphs are encoded in chunks.
+
+Counts that decide how large tensors are come to the host together: twice per layout the host waits for the device.
 """
 
 from __future__ import annotations
@@ -73,24 +75,33 @@ class NodePairs:
         ptr: (B + 1,) int64, first node of each graph.
         start: first column.
         stop: one past the last column; None for all.
+        padded: give every graph the columns of the largest, as the published code does; the rows (i, k) that are no
+            pairs are 0 in W, take part in message passing and in batch statistics, and are left out of `sum_columns`.
 
     Raises:
         ValueError: the edges are not symmetric.
     """
 
-    def __init__(self, edge_index: Tensor, ptr: Tensor, start: int = 0, stop: int | None = None) -> None:
+    def __init__(
+        self, edge_index: Tensor, ptr: Tensor, start: int = 0, stop: int | None = None, padded: bool = False
+    ) -> None:
         self.edge_index = edge_index
         self.ptr = ptr
         self.start = start
         self.stop = stop
         self.sizes = ptr.diff()
-        columns = (self.sizes if stop is None else self.sizes.clamp(max=stop)).sub(start).clamp(min=0)
-        self.graph = torch.arange(len(self.sizes), device=ptr.device).repeat_interleave(self.sizes)
-        self.local = torch.arange(len(self.graph), device=ptr.device) - ptr[self.graph]
-        self.columns = columns[self.graph]
-        self.first_row = exclusive_cumsum(self.columns)
-        self.node = torch.arange(len(self.graph), device=ptr.device).repeat_interleave(self.columns)
-        self.num_pairs = len(self.node)
+        self.host_sizes: list[int] = self.sizes.tolist()
+        counts = [len(range(size)[start:stop]) for size in self.host_sizes]
+        widths = [max(counts)] * len(counts) if padded else counts
+        num_nodes = sum(self.host_sizes)
+        self.num_pairs = sum(size * width for size, width in zip(self.host_sizes, widths, strict=True))
+        nodes = torch.arange(num_nodes, device=ptr.device)
+        self.graph = torch.arange(len(counts), device=ptr.device).repeat_interleave(self.sizes, output_size=num_nodes)
+        self.local = nodes - ptr[self.graph]
+        self.columns, width = torch.tensor([counts, widths], device=ptr.device)[:, self.graph]
+        self.first_row = exclusive_cumsum(width)
+        self.node = nodes.repeat_interleave(width, output_size=self.num_pairs)
+        self.pair_rows = (self.column - start < self.columns[self.node]).nonzero().flatten() if padded else None
         self._index_neighbors()
 
     @property
@@ -116,18 +127,21 @@ class NodePairs:
         """List, for each row (i, k) in turn, the rows (j, k) of the neighbours j of i."""
         source, target = self.edge_index
         num_nodes = len(self.graph)
-        if not torch.equal((source * num_nodes + target).sort().values, (target * num_nodes + source).sort().values):
+        ordered, order = target.sort(stable=True)
+        degree = torch.searchsorted(ordered, torch.arange(num_nodes + 1, device=ordered.device)).diff()
+        self.row_degree = degree[self.node]
+        self.offsets = exclusive_cumsum(self.row_degree)
+        there, back = (source * num_nodes + target).sort().values, (target * num_nodes + source).sort().values
+        total, one_way = torch.stack([self.row_degree.sum(), (there != back).sum()]).tolist()
+        if one_way:
             raise ValueError(
                 "edge_index is directed; SPE needs each edge in both directions: torch_geometric.utils.to_undirected"
             )
-        source = source[target.argsort(stable=True)]
-        degree = target.bincount(minlength=num_nodes)
-        self.row_degree = degree[self.node]
-        self.offsets = exclusive_cumsum(self.row_degree)
-        row = torch.arange(self.num_pairs, device=source.device).repeat_interleave(self.row_degree)
-        rank = torch.arange(len(row), device=source.device) - self.offsets[row]
-        neighbor = source[exclusive_cumsum(degree)[self.node][row] + rank]
-        self.sources = self.row_of(neighbor, self.partner[row])
+        rows = torch.arange(self.num_pairs, device=source.device)
+        row = rows.repeat_interleave(self.row_degree, output_size=total)
+        rank = torch.arange(total, device=source.device) - self.offsets[row]
+        neighbor = source[order][exclusive_cumsum(degree)[self.node][row] + rank]
+        self.sources = self.first_row[neighbor] + (rows - self.first_row[self.node])[row]
 
     def sum_neighbors(self, x: Tensor, scale: Tensor) -> Tensor:
         """Return scale times rows (i, k) plus the sum over the neighbours j of i of rows (j, k): (P, C) -> (P, C)."""
@@ -135,4 +149,6 @@ class NodePairs:
 
     def sum_columns(self, x: Tensor) -> Tensor:
         """Return the sum over k of rows (i, k): (P, C) -> (N, C)."""
-        return ColumnSum.apply(x, self.first_row, self.node)
+        if self.pair_rows is None:
+            return ColumnSum.apply(x, self.first_row, self.node)
+        return ColumnSum.apply(x[self.pair_rows], exclusive_cumsum(self.columns), self.node[self.pair_rows])

@@ -2,17 +2,19 @@
 
 Every phi maps eigenvalues Lambda (B, d), of which `valid` (B, d) are no padding, to Z (B, d, M),
 Z_{b,j,l} = phi_l(Lambda_b)_j. The M functions have separate weights and are evaluated together, by matrix products
-batched over l. What they do (SPE, Huang et al., arXiv 2310.02579, section 3; the first three as in its code):
+batched over l. What they do (SPE, Huang et al., arXiv 2310.02579, section 3):
 
     mlp               phi_l(Lambda)_j = MLP_l(Lambda_j)
     deepsets          layers of  W x_j + b + U sum_j' x_j',  the sum over all d entries, padding included
     masked_deepsets   the same, the sum over valid entries only
     transformer       pre-norm self-attention blocks over the valid eigenvalues
+    bare_transformer  the published one: self-attention alone, no residual, norm or feed-forward, padding included
     constant          phi = 1: W = V V^T, positional encodings that ignore the eigenvalues
     heat              phi_l(Lambda)_j = exp(-t_l Lambda_j) with learnable times t_l > 0: heat kernels
     polynomial        phi_l(Lambda)_j = sum_m c_lm (1 - Lambda_j)^m, m < M, at first (1 - Lambda_j)^l: random walks
 
-"deepsets" is defined by the published code and depends on how far the spectrum is padded; all others do not.
+"deepsets" and "bare_transformer" are defined by the published code and depend on how far the spectrum is padded; so
+does "mlp" in training with `official_padding`. All others do not.
 """
 
 from __future__ import annotations
@@ -58,9 +60,14 @@ class GroupedBatchNorm(BatchNorm1d):
 
 
 class MLPPhi(nn.Module):
-    """M elementwise perceptrons; batch statistics over the valid eigenvalues of the batch."""
+    """M elementwise perceptrons.
 
-    def __init__(self, channels: int, layers: int, width: int, batch_norm: bool, activation: str) -> None:
+    Batch statistics are those of the valid eigenvalues or, with `official_padding`, of the padding too.
+    """
+
+    def __init__(
+        self, channels: int, layers: int, width: int, batch_norm: bool, activation: str, official_padding: bool
+    ) -> None:
         super().__init__()
         widths = [1, *[width] * (layers - 1), 1]
         self.linears = nn.ModuleList(GroupedLinear(channels, a, b) for a, b in pairwise(widths))
@@ -68,10 +75,13 @@ class MLPPhi(nn.Module):
             GroupedBatchNorm(channels, width) if batch_norm else nn.Identity() for _ in range(layers - 1)
         )
         self.activation = ACTIVATIONS[activation]
+        self.official_padding = official_padding
         self.channels = channels
 
     def forward(self, eigvals: Tensor, valid: Tensor) -> Tensor:
-        """Return Z (B, d, M), 0 at padding."""
+        """Return Z (B, d, M), 0 at padding unless it counts."""
+        if self.official_padding and self.training:
+            valid = torch.ones_like(valid)
         x = eigvals[valid].expand(self.channels, -1).unsqueeze(-1)
         for linear, norm in zip(self.linears, self.norms, strict=False):
             x = self.activation(norm(linear(x)))
@@ -114,40 +124,59 @@ class DeepSetsPhi(nn.Module):
 
 
 class TransformerPhi(nn.Module):
-    """M small pre-norm transformers over the valid eigenvalues: blocks of self-attention and feed-forward network."""
+    """M small transformers over the eigenvalues of a graph.
 
-    def __init__(self, channels: int, layers: int, width: int, heads: int) -> None:
+    Pre-norm blocks of self-attention and feed-forward network over the valid eigenvalues; or, `bare` as published,
+    nothing but layers of self-attention over all d entries.
+    """
+
+    def __init__(self, channels: int, layers: int, width: int, heads: int, bare: bool) -> None:
         super().__init__()
+        block = _SelfAttention if bare else _TransformerPhiBlock
         self.embedding = GroupedLinear(channels, 1, width)
-        self.blocks = nn.ModuleList(_TransformerPhiBlock(channels, width, heads) for _ in range(layers))
+        self.blocks = nn.ModuleList(block(channels, width, heads) for _ in range(layers))
         self.output = GroupedLinear(channels, width, 1)
+        self.bare = bare
         self.channels = channels
 
     def forward(self, eigvals: Tensor, valid: Tensor) -> Tensor:
         """Return Z (B, d, M)."""
         x = self.embedding(eigvals.flatten().expand(self.channels, -1).unsqueeze(-1))
+        attended = torch.ones_like(valid) if self.bare else valid
         for block in self.blocks:
-            x = block(x, valid)
+            x = block(x, attended)
         return self.output(x).view(self.channels, *eigvals.shape).permute(1, 2, 0)
+
+
+class _SelfAttention(nn.Module):
+    """M multi-head self-attentions, each with the formula of `torch.nn.MultiheadAttention`."""
+
+    def __init__(self, channels: int, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query_key_value = GroupedLinear(channels, width, 3 * width)
+        self.mix = GroupedLinear(channels, width, width)
+
+    def forward(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Mix x (M, B * d, width) over the entries of each graph that are attended to, (B, d)."""
+        groups, rows, width = x.shape
+        heads = self.query_key_value(x).view(groups, *attended.shape, 3, self.heads, width // self.heads)
+        query, key, value = heads.permute(3, 0, 1, 4, 2, 5)
+        mixed = scaled_dot_product_attention(query, key, value, attn_mask=attended[:, None, None, :])
+        return self.mix(mixed.transpose(2, 3).reshape(groups, rows, width))
 
 
 class _TransformerPhiBlock(nn.Module):
     def __init__(self, channels: int, width: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
-        self.query_key_value = GroupedLinear(channels, width, 3 * width)
-        self.mix = GroupedLinear(channels, width, width)
+        self.attention = _SelfAttention(channels, width, heads)
         self.expand = GroupedLinear(channels, width, 2 * width)
         self.contract = GroupedLinear(channels, 2 * width, width)
 
-    def forward(self, x: Tensor, valid: Tensor) -> Tensor:
+    def forward(self, x: Tensor, attended: Tensor) -> Tensor:
         """Update x (M, B * d, width)."""
-        groups, rows, width = x.shape
-        heads = self.query_key_value(self.norms[0](x)).view(groups, *valid.shape, 3, self.heads, width // self.heads)
-        query, key, value = heads.permute(3, 0, 1, 4, 2, 5)
-        mixed = scaled_dot_product_attention(query, key, value, attn_mask=valid[:, None, None, :])
-        x = x + self.mix(mixed.transpose(2, 3).reshape(groups, rows, width))
+        x = x + self.attention(self.norms[0](x), attended)
         return x + self.contract(torch.relu(self.expand(self.norms[1](x))))
 
 
@@ -188,7 +217,7 @@ class PolynomialPhi(nn.Module):
         return powers @ self.coefficients.T
 
 
-PHIS = ("mlp", "deepsets", "masked_deepsets", "transformer", "constant", "heat", "polynomial")
+PHIS = ("mlp", "deepsets", "masked_deepsets", "transformer", "bare_transformer", "constant", "heat", "polynomial")
 
 
 def make_phi(
@@ -200,26 +229,28 @@ def make_phi(
     activation: str = "relu",
     final_activation: bool = False,
     heads: int = 1,
+    official_padding: bool = False,
 ) -> nn.Module:
     """Return the phi of a name in `PHIS`; arguments that it has no use for are ignored.
 
     Args:
         name: which phi.
         channels: number of functions M.
-        layers: layers of mlp and deepsets, blocks of transformer.
+        layers: layers of mlp and deepsets, blocks of the transformers.
         width: width of the hidden layers.
         batch_norm: batch normalisation in mlp.
         activation: "relu" or "tanh", in mlp and deepsets.
         final_activation: activation also after the last layer of deepsets.
-        heads: attention heads of transformer.
+        heads: attention heads of both transformers.
+        official_padding: in training, count padding in the batch statistics of mlp.
     """
     match name:
         case "mlp":
-            return MLPPhi(channels, layers, width, batch_norm, activation)
+            return MLPPhi(channels, layers, width, batch_norm, activation, official_padding)
         case "deepsets" | "masked_deepsets":
             return DeepSetsPhi(channels, layers, width, activation, final_activation, masked=name == "masked_deepsets")
-        case "transformer":
-            return TransformerPhi(channels, layers, width, heads)
+        case "transformer" | "bare_transformer":
+            return TransformerPhi(channels, layers, width, heads, bare=name == "bare_transformer")
         case "constant":
             return ConstantPhi(channels)
         case "heat":

@@ -32,7 +32,7 @@ class PaddedGraphs:
     """
 
     def __init__(self, pairs: NodePairs) -> None:
-        self.shape = (len(pairs.sizes), int(pairs.sizes.max()))
+        self.shape = (len(pairs.host_sizes), max(pairs.host_sizes))
         self.node_slot = pairs.graph * self.shape[1] + pairs.local
         self.pair_slot = self.node_slot[pairs.node] * self.shape[1] + pairs.column
         valid = torch.arange(self.shape[1], device=pairs.ptr.device) < pairs.sizes[:, None]
@@ -229,6 +229,8 @@ class SPETransformer(nn.Module):
             raise ValueError(
                 f"column_chunk={spe['column_chunk']!r} is not allowed; attention needs all pairs at once: give None"
             )
+        if spe.get("official_padding"):
+            raise ValueError("official_padding=True is not allowed; it is for the published networks: give False")
         self.pool = pool
         self.spe = SPE(rho_layers=rho_layers, rho_width=rho_width, random_epsilon=random_epsilon, **spe)
         channels = self.spe.phi_channels

@@ -29,6 +29,35 @@ def test_equals_the_published_layout(inject):
     torch.testing.assert_close(network(batch), looped_network(network)(batch), **CLOSE)
 
 
+def training_step(network, batch):
+    """Predictions in training mode, gradients, and the running statistics of rho."""
+    output = network(batch)
+    parameters = [network.atoms.weight, network.embed_pe.weight, *network.spe.rho.mlps.parameters()]
+    gradients = torch.autograd.grad((output**2).sum(), parameters)
+    return [output, *gradients, *network.spe.rho.mlps.state_dict().values()]
+
+
+@pytest.mark.parametrize("official_padding", [False, True])
+def test_equals_the_published_layout_in_training(official_padding):
+    arguments = {**SMALL, "num_eigs": 37, "official_padding": official_padding}
+    network = settled(SPEGINE(width=16, num_layers=2, random_epsilon=True, **arguments)).train()
+    batch = batch_of(*molecules(32), k=37)
+    assert batch.ptr.diff().unique().numel() > 5
+    expected, actual = training_step(looped_network(network), batch), training_step(network, batch)
+    if official_padding:
+        for theirs, ours in zip(expected, actual, strict=True):
+            torch.testing.assert_close(ours, theirs, **CLOSE)
+    else:
+        assert not torch.allclose(expected[0], actual[0], rtol=1e-3)
+
+
+def test_official_padding_changes_nothing_in_evaluation():
+    whole, padded = settled(SPE(**SMALL)), SPE(**SMALL, official_padding=True).double().eval()
+    padded.load_state_dict(whole.state_dict())
+    batch = batch_of(*GRAPHS, k=10)
+    assert torch.equal(padded(batch), whole(batch))
+
+
 @pytest.mark.parametrize("column_chunk", [1, 4, 7, 20, 100])
 @pytest.mark.parametrize("rho", ["gin", "mlp"])
 def test_chunks_change_nothing(column_chunk, rho):

@@ -192,6 +192,7 @@ def test_learns_two_molecules_apart():
         ("spe-transformer", "norm", "group"),
         ("spe-transformer", "attention_dropout", -0.1),
         ("spe-transformer", "column_chunk", 5),
+        ("spe-transformer", "official_padding", True),
         ("spe-transformer", "phi_channels", 1),
         ("spe-transformer", "phi", "constant"),
     ],

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tests.reference.spe_loop import LoopedMLPPhi, looped_deepsets
+from tests.reference.spe_loop import LoopedMLPPhi, looped_attention, looped_deepsets
 from tests.tolerances import LINEAR_ALGEBRA, tolerance
 from tests.zoo.spe.graphs import batch_of, random_graph
 from zoo.spe.phi import PHIS, GroupedLinear, make_phi
@@ -36,6 +36,20 @@ def test_batch_statistics_of_mlp_leave_padding_out():
     assert not torch.allclose(phi(eigvals, valid)[valid], looped(eigvals)[valid], **EXACT)
 
 
+def test_batch_statistics_of_mlp_count_padding_on_request():
+    phi, (eigvals, valid) = make_phi("mlp", 4, 3, 8, official_padding=True).double(), spectrum()
+    looped = LoopedMLPPhi(phi)
+    torch.testing.assert_close(phi(eigvals, valid), looped(eigvals), **EXACT)
+    phi.eval(), looped.eval()
+    torch.testing.assert_close(phi(eigvals, valid)[valid], looped(eigvals)[valid], **EXACT)
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+def test_bare_transformer_is_torchs_attention(heads):
+    phi, (eigvals, valid) = make_phi("bare_transformer", 3, 2, 8, heads=heads).double(), spectrum()
+    torch.testing.assert_close(phi(eigvals, valid), looped_attention(phi, eigvals), **EXACT)
+
+
 @pytest.mark.parametrize("final_activation", [False, True])
 @pytest.mark.parametrize("name", ["deepsets", "masked_deepsets"])
 def test_deepsets_equal_separate_networks(name, final_activation):
@@ -62,7 +76,7 @@ def test_equivariant_to_permutations_of_eigenvalues(name):
     torch.testing.assert_close(moved[valid[:, order]], phi(eigvals, valid)[:, order][valid[:, order]], **EXACT)
 
 
-@pytest.mark.parametrize("name", ["masked_deepsets", "transformer"])
+@pytest.mark.parametrize("name", ["masked_deepsets", "transformer", "bare_transformer"])
 def test_sees_the_whole_spectrum(name):
     phi, (eigvals, valid) = make_phi(name, 4, 2, 8).double(), spectrum()
     changed = eigvals.clone()
