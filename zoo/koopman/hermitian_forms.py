@@ -33,7 +33,7 @@ class HermitianForms:
         self.total = adjoint @ self.compression + self.leak.mH @ self.leak
         parts = [self.total, -(adjoint + self.compression), -1j * (adjoint - self.compression), identity]
         self.parts = torch.view_as_real(torch.stack(parts).resolve_conj()).reshape(4, -1)
-        self.norms = torch.linalg.matrix_norm(self.compression), torch.linalg.matrix_norm(self.leak)
+        self.norms = torch.linalg.matrix_norm(self.compression, 2), torch.linalg.matrix_norm(self.leak, 2)
         budget = CPU_BATCH_BYTES if self.total.device.type == "cpu" else DEVICE_BATCH_BYTES
         self.batch = max(1, budget // (16 * self.total.numel()))
 

@@ -24,7 +24,7 @@ from zoo.koopman.factors import Factors
 from zoo.koopman.hermitian_forms import HermitianForms
 
 # Below this fraction of ||H|| an eigenvalue of H(z) is replaced by the square of a singular value.
-SQUARING_FLOOR = 1e-6
+SQUARING_FLOOR = 1e-4
 
 # Points whose coordinates agree to this many decimals are one point.
 POINT_DECIMALS = 14

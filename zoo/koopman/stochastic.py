@@ -48,9 +48,14 @@ class StochasticStatistics:
         )
 
     @property
-    def matrix(self) -> Tensor:
-        """Return [[G, A], [A*, L]], (2N, 2N), for `zoo.koopman.factors.factorize_gram`: of the variance residual."""
+    def variance_matrix(self) -> Tensor:
+        """[[G, A], [A*, L]], (2N, 2N): `zoo.koopman.factors.factorize_gram` of it gives variance pseudospectra."""
         return assemble(self.gram, self.cross, self.shifted)
+
+    @property
+    def expectation_matrix(self) -> Tensor:
+        """[[G, A], [A*, H]], (2N, 2N): pseudospectra of the expectation operator; `Factors.clamped` tells the noise."""
+        return assemble(self.gram, self.cross, self.product)
 
 
 def stochastic_statistics(

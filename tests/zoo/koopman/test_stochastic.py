@@ -9,6 +9,7 @@ from tests.zoo.koopman.systems import match
 from zoo.koopman.dictionaries import Hermite
 from zoo.koopman.edmd import edmd
 from zoo.koopman.factors import factorize_gram
+from zoo.koopman.pseudospectrum import smallest_residuals
 from zoo.koopman.residuals import pair_residuals
 from zoo.koopman.stochastic import stochastic_factors, stochastic_residuals, stochastic_statistics
 
@@ -46,7 +47,7 @@ def test_ornstein_uhlenbeck_has_hermite_eigenfunctions_and_a_known_variance():
     expected = (1 - torch.exp(-2 * RATE * torch.arange(5).double())).sqrt()
     torch.testing.assert_close(found.variance_residual, expected, rtol=0, atol=1e-6)
     torch.testing.assert_close(found.variance, expected**2, rtol=0, atol=1e-12)
-    assert match(edmd(factorize_gram(statistics.matrix)).eigenvalues, eigenvalues) < 1e-10
+    assert match(edmd(factorize_gram(statistics.variance_matrix)).eigenvalues, eigenvalues) < 1e-10
 
 
 def test_noisy_rotation():
@@ -77,7 +78,7 @@ def test_statistics_are_those_of_the_definition_and_add_up():
     ]
     torch.testing.assert_close((halves[0] + halves[1]).product, total.product, **EXACT)
     factors = stochastic_factors(psi_x, first, second, weights)
-    torch.testing.assert_close(factors.triangle.mH @ factors.triangle, total.matrix, **EXACT)
+    torch.testing.assert_close(factors.triangle.mH @ factors.triangle, total.variance_matrix, **EXACT)
 
 
 def test_variance_residuals_are_the_residuals_of_the_doubled_data():
@@ -90,6 +91,20 @@ def test_variance_residuals_are_the_residuals_of_the_doubled_data():
     torch.testing.assert_close(found.variance_residual, expected, **EXACT)
     torch.testing.assert_close(found.variance, found.variance_residual**2 - found.squares, **EXACT)
     assert found.noise.isnan().all()
+
+
+def test_pseudospectra_with_and_without_the_variance():
+    statistics = stochastic_statistics(*ornstein_uhlenbeck())
+    points = torch.tensor([math.exp(-RATE), 0.3, 1.2])
+    expected, spread = (
+        smallest_residuals(factorize_gram(matrix), points)
+        for matrix in (statistics.expectation_matrix, statistics.variance_matrix)
+    )
+    eigenvalues = torch.exp(-RATE * torch.arange(5).double())
+    distance = (points[:, None].double() - eigenvalues).abs().amin(dim=1)
+    torch.testing.assert_close(expected, distance, rtol=0, atol=1e-6)
+    assert (spread >= expected - 1e-7).all()
+    assert spread[0] > 0.3
 
 
 def test_negative_squares_are_clamped_and_shown():
