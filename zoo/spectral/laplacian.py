@@ -21,15 +21,15 @@ from torch import Tensor
 
 Normalization = Literal["sym", "rw"] | None
 
-# Eigenvalues closer than this are one repeated eigenvalue. Float64 `eigh` errs by about 1e-14; distinct eigenvalues of
-# molecules lie 1e-5 apart or more.
+# Eigenvalues closer than this, in units of `magnitudes`, are one repeated eigenvalue. Float64 `eigh` errs by about
+# 1e-14; distinct eigenvalues of molecules lie 1e-5 apart or more.
 CLUSTER_GAP = 1e-8
 
 # Shift-invert Lanczos beats the dense solver above this size, if few pairs are wanted.
 SPARSE_SIZE = 600
 SPARSE_FRACTION = 1 / 8
 
-# Shift just below the spectrum: L - sigma I is then positive definite although L is singular.
+# Shift just below the spectrum, in the same units: L - sigma I is then positive definite although L is singular.
 SHIFT = -1e-3
 
 
@@ -70,7 +70,7 @@ def adjacency(edge_index: Tensor, num_nodes: int, edge_weight: Tensor | None = N
         )
     keep = row != column
     matrix = scipy.sparse.coo_matrix((weight[keep], (row[keep], column[keep])), shape=(num_nodes, num_nodes)).tocsr()
-    if abs(matrix - matrix.T).max() > 1e-12 * max(1.0, weight.max(initial=0.0)):
+    if abs(matrix - matrix.T).max() > 1e-12 * matrix.max():
         raise ValueError(
             "edge_index is directed (some edge lacks its reverse, or has another weight); the Laplacian needs an "
             "undirected graph: symmetrise it first, for instance with torch_geometric.utils.to_undirected"
@@ -97,6 +97,22 @@ def laplacian(weights: scipy.sparse.csr_matrix, normalization: Normalization = "
     return (scipy.sparse.identity(len(degree)) - walk).tocsr()
 
 
+def magnitudes(weights: scipy.sparse.csr_matrix, num_graphs: int, normalization: Normalization = "sym") -> np.ndarray:
+    """Return the order of magnitude of the spectra of many graphs of one size, (G,) float64.
+
+    The largest eigenvalue is at most twice it: 1 under "sym" and "rw", under None the largest degree; 1 without edges.
+
+    Args:
+        weights: weight matrix from `adjacency` of the disjoint union of the graphs, (G n, G n).
+        num_graphs: number of graphs G.
+        normalization: which Laplacian.
+    """
+    if normalization is not None:
+        return np.ones(num_graphs)
+    largest = np.asarray(weights.sum(axis=1)).reshape(num_graphs, -1).max(axis=1)
+    return np.where(largest > 0, largest, 1.0)
+
+
 def fix_signs(eigvecs: Tensor) -> Tensor:
     """Flip eigenvectors, columns of (..., n, k), so that the first entry of nearly largest magnitude is positive."""
     magnitude = eigvecs.abs()
@@ -114,7 +130,7 @@ def smallest_eigenpairs(matrix: scipy.sparse.csr_matrix, k: int) -> tuple[Tensor
     """Return the k smallest eigenpairs of one sparse, symmetric, positive semi-definite matrix by shift-invert Lanczos.
 
     Args:
-        matrix: (n, n) float64.
+        matrix: (n, n) float64, eigenvalues of order one.
         k: number of pairs, well below n.
 
     Returns:
@@ -154,9 +170,15 @@ def count_below(matrix: scipy.sparse.csr_matrix, threshold: float) -> int | None
     return int((factors.U.diagonal() < 0).sum()) if (factors.perm_r == factors.perm_c).all() else None
 
 
-def end_of_eigenspace(eigvals: Tensor, k: int) -> int:
-    """Return the smallest number >= k of ascending eigenvalues (m,) that does not end inside a repeated eigenvalue."""
-    while 0 < k < len(eigvals) and eigvals[k] - eigvals[k - 1] < CLUSTER_GAP:
+def end_of_eigenspace(eigvals: Tensor, k: int, magnitude: float = 1.0) -> int:
+    """Return the smallest number >= k of ascending eigenvalues (m,) that does not end inside a repeated eigenvalue.
+
+    Args:
+        eigvals: eigenvalues.
+        k: the least number.
+        magnitude: of the whole spectrum, see `magnitudes`.
+    """
+    while 0 < k < len(eigvals) and eigvals[k] - eigvals[k - 1] < CLUSTER_GAP * magnitude:
         k += 1
     return k
 
@@ -180,12 +202,15 @@ def spectra(
     n = weights.shape[0] // num_graphs
     # One sparse matrix for all graphs: making one for each would take ten times as long as decomposing it.
     union = laplacian(weights, "sym" if normalization == "rw" else normalization)
+    scales = magnitudes(weights, num_graphs, normalization)
+    union = scipy.sparse.diags(np.repeat(1 / scales, n)) @ union
     if k is not None and use_sparse_solver(n, k + 1):
         starts = range(0, num_graphs * n, n)
         pairs = [_complete_smallest(union[start : start + n, start : start + n], k) for start in starts]
     else:
         values, vectors = all_eigenpairs(_dense_blocks(union, num_graphs))
         pairs = list(zip(values, vectors, strict=True))
+    pairs = [(values * scale, vectors) for scale, (values, vectors) in zip(scales.tolist(), pairs, strict=True)]
     if normalization == "rw":
         degree = np.asarray(weights.sum(axis=1)).reshape(num_graphs, n, 1)
         roots = torch.from_numpy(_inverse_root(degree, at_isolated=1.0))

@@ -18,6 +18,7 @@ from zoo.spectral.laplacian import (
     check_nodes,
     check_normalization,
     end_of_eigenspace,
+    magnitudes,
     spectra,
 )
 
@@ -29,7 +30,7 @@ class AddLaplacianSpectrum(BaseTransform):
     int64, the number of valid pairs, min(n, k). Batches of torch_geometric then hold (B, k), (N, k) and (B,); where
     widths differ (`k=None` or `complete_eigenspace=True`), pass the graphs through `pad_spectra` before batching them.
 
-    Weights in `edge_weight`, of order one, are used; without them every edge has weight 1.
+    Weights in `edge_weight`, in any unit, are used; without them every edge has weight 1.
 
     Any function of eigenvectors that is to be well defined must use whole eigenspaces. A k that cuts a repeated
     eigenvalue is therefore reported by a warning, and avoided by `complete_eigenspace`.
@@ -79,10 +80,12 @@ class AddLaplacianSpectrum(BaseTransform):
             by_size[data.num_nodes].append(data)
         cuts = 0
         for size, group in by_size.items():
-            pairs = spectra(_union(group, size), len(group), self.k, self.normalization)
-            for data, (eigvals, eigvecs) in zip(group, pairs, strict=True):
+            weights = _union(group, size)
+            pairs = spectra(weights, len(group), self.k, self.normalization)
+            scales = magnitudes(weights, len(group), self.normalization)
+            for data, (eigvals, eigvecs), scale in zip(group, pairs, scales.tolist(), strict=True):
                 wanted = size if self.k is None else min(size, self.k)
-                complete = end_of_eigenspace(eigvals, wanted)
+                complete = end_of_eigenspace(eigvals, wanted, scale)
                 kept = complete if self.complete_eigenspace else wanted
                 cuts += kept < complete
                 width = kept if self.k is None else max(self.k, kept)

@@ -10,7 +10,7 @@ from torch_geometric.utils import get_laplacian, to_dense_adj
 from tests.tolerances import LINEAR_ALGEBRA, tolerance
 from tests.zoo.spe.graphs import bipartite, complete, cycle, graph, hypercube, path, random_graph, star, union
 from zoo.spectral import laplacian as module
-from zoo.spectral.laplacian import adjacency, end_of_eigenspace, fix_signs, laplacian, spectra
+from zoo.spectral.laplacian import adjacency, end_of_eigenspace, fix_signs, laplacian, magnitudes, spectra
 
 EXACT = tolerance(torch.float64, LINEAR_ALGEBRA)
 
@@ -155,6 +155,32 @@ def test_sparse_solver_is_used_and_deterministic(monkeypatch):
 def test_end_of_eigenspace():
     eigvals = torch.tensor([0.0, 1.0, 1.0, 1.0, 2.0]).double()
     assert [end_of_eigenspace(eigvals, k) for k in range(6)] == [0, 1, 4, 4, 4, 5]
+
+
+@pytest.mark.parametrize("unit", [1e-12, 1e12])
+@pytest.mark.parametrize("name", ["cycle", "random"])
+def test_the_unit_of_weights_is_only_a_factor(unit, name):
+    """Also for the sparse solver, whose shift and whose idea of a repeated eigenvalue are relative."""
+    data = SPARSE[name]
+    ((expected, vectors),) = spectra(weights_of(data), 1, 12, None)
+    scaled = weights_of(data, torch.full((data.num_edges,), unit, dtype=torch.float64))
+    ((values, scaled_vectors),) = spectra(scaled, 1, 12, None)
+    torch.testing.assert_close(values / unit, expected, rtol=0, atol=1e-9)
+    projections = [v @ v.T for v in (scaled_vectors, vectors)]
+    torch.testing.assert_close(*projections, rtol=0, atol=1e-9)
+
+
+def test_magnitudes():
+    weights = weights_of(union(union(star(4), cycle(5)), graph([], 5)))
+    assert magnitudes(weights, 3, None).tolist() == [4.0, 2.0, 1.0]
+    assert magnitudes(weights, 3, "sym").tolist() == [1.0, 1.0, 1.0]
+    assert end_of_eigenspace(torch.tensor([0.0, 1e-9, 2e-9]).double(), 1, 1e-9) == 1
+    assert end_of_eigenspace(torch.tensor([0.0, 1e-9, 2e-9]).double(), 1) == 3
+
+
+def test_one_way_edges_of_small_weight_are_refused_too():
+    with pytest.raises(ValueError, match="edge_index is directed"):
+        adjacency(torch.tensor([[0, 1], [1, 2]]), 3, torch.tensor([1e-14, 1e-14]))
 
 
 def test_self_loops_are_dropped_and_repeated_edges_add_up():

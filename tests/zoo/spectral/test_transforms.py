@@ -75,6 +75,13 @@ def test_cut_through_an_eigenspace_warns_and_can_be_avoided():
     assert Batch.from_data_list(pad_spectra(complete_spaces)).eigvals.shape == (3, 5)
 
 
+@pytest.mark.parametrize("unit", [1e-10, 1.0, 1e10])
+def test_eigenspaces_are_told_apart_in_any_unit(unit):
+    data = star(5)
+    data.edge_weight = torch.full((data.num_edges,), unit)
+    assert AddLaplacianSpectrum(3, None, complete_eigenspace=True)(data).num_eigs == 5
+
+
 @pytest.mark.parametrize("data", [cycle(8), complete(5), path(6)])
 def test_no_warning_where_nothing_is_cut(data):
     AddLaplacianSpectrum(1)(data)
