@@ -8,23 +8,13 @@ import torch
 
 from tests.tolerances import LINEAR_ALGEBRA, tolerance
 from tests.zoo.koopman.systems import match
-from zoo.koopman.dictionaries import (
-    Chebyshev,
-    Concatenation,
-    Delays,
-    Fourier,
-    Hermite,
-    HermiteFunctions,
-    ModuleDictionary,
-    Monomials,
-    Product,
-    RadialFunctions,
-    kmeans_centers,
-    mean_radius,
-)
+from zoo.koopman.delays import Delays
+from zoo.koopman.dictionaries import Concatenation, ModuleDictionary, Product
 from zoo.koopman.edmd import edmd
 from zoo.koopman.factors import factorize_snapshots
 from zoo.koopman.multi_indices import multi_indices
+from zoo.koopman.radial_functions import RadialFunctions, kmeans_centers, mean_radius
+from zoo.koopman.tensor_bases import Chebyshev, Fourier, Hermite, HermiteFunctions, Monomials
 
 EXACT = tolerance(torch.float64, LINEAR_ALGEBRA)
 
@@ -95,6 +85,7 @@ def test_names():
     assert HermiteFunctions(1, 1).names == ["h0(x1)", "h1(x1)"]
     assert Fourier(2, 1).names[0] == "e(0,0)"
     assert Delays(2, 2, 3).names == ["x1(t)", "x2(t)", "x1(t+3)", "x2(t+3)"]
+    assert Product(Monomials(2, 1), Monomials(12, 1)).names[-1] == "x1 * x3"
     assert Product(Fourier(1, 1), HermiteFunctions(1, 1)).names[:2] == ["e(0) * h0(x2)", "e(0) * h1(x2)"]
 
 
@@ -185,7 +176,7 @@ def test_buffers_follow_the_dictionary():
         (lambda: kmeans_centers(torch.ones(3, 2), 4), "count=4"),
         (lambda: Delays(1, 5).embed(torch.ones(4, 1)), "trajectory='4 steps' is not allowed; give more than"),
         (lambda: Delays(1, 5).embed(torch.ones(9, 2)), "trajectory"),
-        (lambda: Product(RadialFunctions(torch.ones(3, 2)), Fourier(1, 1), cross=2), "first='RadialFunctions'"),
+        (lambda: Product(RadialFunctions(torch.ones(3, 2)), Fourier(1, 1), cross=2), "first=RadialFunctions"),
         (lambda: Concatenation(Fourier(1, 1), Fourier(2, 1)), "parts="),
         (lambda: ModuleDictionary(torch.nn.Identity(), 2, 3)(torch.ones(1, 2)), "module="),
     ],

@@ -6,12 +6,12 @@ import torch
 
 from tests.tolerances import LINEAR_ALGEBRA, tolerance
 from tests.zoo.koopman.systems import match
-from zoo.koopman.dictionaries import Hermite
 from zoo.koopman.edmd import edmd
 from zoo.koopman.factors import factorize_gram
 from zoo.koopman.pseudospectrum import smallest_residuals
 from zoo.koopman.residuals import pair_residuals
 from zoo.koopman.stochastic import stochastic_factors, stochastic_residuals, stochastic_statistics
+from zoo.koopman.tensor_bases import Hermite
 
 EXACT = tolerance(torch.float64, LINEAR_ALGEBRA)
 RATE = 0.4  # theta Delta of the Ornstein-Uhlenbeck process, whose stationary deviation is made 1
