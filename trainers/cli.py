@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from typing import NoReturn
 
 from trainers import catalogue
@@ -32,6 +33,8 @@ def main(args: list[str] | None = None) -> None:
     Raises:
         SystemExit: with code 2 and one message on the standard error if the command cannot be understood.
     """
+    # torch_geometric still scripts functions when it is imported; nobody at the command line can do anything about it.
+    warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is deprecated")
     words = list(sys.argv[1:] if args is None else args)
     command, *rest = words or ["--help"]
     wants_help = bool({"-h", "--help"} & set(words))

@@ -8,6 +8,7 @@ import socket
 import sys
 import tempfile
 import time
+import warnings
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -53,7 +54,9 @@ def _dtype_support(dtype: torch.dtype) -> str:
     missing = []
     for name, operation in {"matmul": torch.mm, "fft": torch.fft.fft, "eig": torch.linalg.eigvals}.items():
         try:
-            operation(matrix, matrix) if name == "matmul" else operation(matrix)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that a dtype is experimental
+                operation(matrix, matrix) if name == "matmul" else operation(matrix)
         except RuntimeError:
             missing.append(name)
     return str(dtype).removeprefix("torch.") + (f" (no {', '.join(missing)})" if missing else "")

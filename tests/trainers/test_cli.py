@@ -341,6 +341,12 @@ def test_doctor_says_offline_where_downloads_are_refused(value, offline, monkeyp
     assert ("offline" in doctor._cache()) == offline
 
 
+@pytest.mark.parametrize("command", ["doctor", "list"])
+def test_nothing_but_the_answer_is_printed(command):
+    run = subprocess.run([sys.executable, "scripts/train.py", command], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 def test_doctor(capsys):
     main(["doctor"])
     findings = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
