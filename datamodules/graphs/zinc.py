@@ -45,7 +45,8 @@ class ZINC(GraphDataModule):
     2. `root` with `zinc_graphs.npz`: `num_atoms`, `num_bonds` (G,), `atom_type` (N,), `bond_u`, `bond_v`, `bond_type`
        (E,) with each bond once, `y` (G,), and the rows `surrogate_train_index`, `official_val_index` and
        `official_test_index`.
-    3. `download=True`: the official files, fetched by torch_geometric.
+    3. `download=True`: the official files, fetched by torch_geometric. There is no published digest of them to check;
+       the run's metadata record the sha256 of the molecules.
     4. A file in the package, in the format of 2. Its validation and test molecules are the official ones, its training
        molecules are NOT: they are 10,000 others of the same distribution, from the validation part of JT-VAE's random
        split of ZINC-250k. Report results as "ZINC-12k, surrogate train split". The targets were computed anew and agree
