@@ -127,7 +127,8 @@ class TransformerPhi(nn.Module):
     """M small transformers over the eigenvalues of a graph.
 
     Pre-norm blocks of self-attention and feed-forward network over the valid eigenvalues; or, `bare` as published,
-    nothing but layers of self-attention over all d entries.
+    nothing but layers of self-attention over all d entries. Attention alone averages: at first, a bare phi is nearly
+    the same for all eigenvalues, and W nearly a multiple of V V^T.
     """
 
     def __init__(self, channels: int, layers: int, width: int, heads: int, bare: bool) -> None:
