@@ -37,6 +37,9 @@ def main(args: list[str] | None = None) -> None:
     options = parser.parse_args(args)
 
     # Late, so that --help and a misspelt option answer at once.
+    from trainers.cli import silence_other_packages
+
+    silence_other_packages()
     from trainers.cams import build_module, draw_pictures, read_pictures
 
     settings = {name: getattr(options, name) for name in ("method", "mode", "sign", "smooth", "shared_basis")}

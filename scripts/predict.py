@@ -22,6 +22,9 @@ def main(args: list[str] | None = None) -> None:
     options = parser.parse_args(args)
 
     # Late, so that --help and a misspelt option answer at once.
+    from trainers.cli import silence_other_packages
+
+    silence_other_packages()
     from trainers.predict import predict_file
 
     try:

@@ -33,8 +33,7 @@ def main(args: list[str] | None = None) -> None:
     Raises:
         SystemExit: with code 2 and one message on the standard error if the command cannot be understood.
     """
-    # torch_geometric still scripts functions when it is imported; nobody at the command line can do anything about it.
-    warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is deprecated")
+    silence_other_packages()
     words = list(sys.argv[1:] if args is None else args)
     command, *rest = words or ["--help"]
     wants_help = bool({"-h", "--help"} & set(words))
@@ -48,6 +47,12 @@ def main(args: list[str] | None = None) -> None:
         _run_stage(command, rest, wants_help)
     else:
         _fail("eigenzoo", f"unknown command {command!r}; give one of {', '.join([*STAGES, *OTHERS])}")
+
+
+def silence_other_packages() -> None:
+    """Leave out warnings that nobody at the command line can do anything about."""
+    # torch_geometric still scripts functions when it is imported.
+    warnings.filterwarnings("ignore", message=r"`torch\.jit\.\w+` is deprecated")
 
 
 def _run_stage(command: str, words: list[str], wants_help: bool) -> None:
