@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,15 +45,13 @@ def leading_eigenpairs(gram: Tensor, count: int, wanted: int, start: Tensor, sol
 
 
 def gram_matrix(columns: Tensor) -> Tensor:
-    """Return the Gram matrices of columns, (B, m, n) to (B, n, n), with three quarters of a general product's work."""
-    size = columns.size(2)
-    half = min(size, 16 * max(1, round(size / 32)))  # whole vector registers
-    left, right = columns[:, :, :half], columns[:, :, half:]
-    gram = columns.new_empty(len(columns), size, size)
-    torch.bmm(left.mT, columns, out=gram[:, :half])
-    torch.bmm(right.mT, right, out=gram[:, half:, half:])
-    gram[:, half:, :half] = gram[:, :half, half:].mT
-    return gram
+    """Return the Gram matrices of columns, (B, m, n) to (B, n, n)."""
+    if columns.device.type != "cpu":
+        return torch.bmm(columns.mT, columns)
+    # NumPy sees that both factors are one matrix and multiplies half of it, which torch does not.
+    rows = columns.detach().mT.numpy()
+    with np.errstate(invalid="ignore", over="ignore"):  # the caller looks for what is not finite
+        return torch.from_numpy(rows @ rows.swapaxes(1, 2))
 
 
 def _by_decomposition(gram: Tensor, count: int) -> tuple[Tensor, Tensor]:
