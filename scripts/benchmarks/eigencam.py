@@ -23,8 +23,8 @@ from zoo.eigencam.settings import MapSettings
 from zoo.eigencam.view import View
 
 BATCH = 32
-IN_A_ROW = 3
-"""Projections in a step: a single one of some milliseconds would be measured with caches full of the peer's work."""
+IN_A_ROW = 8
+"""Projections in a step: the first of them is measured with caches full of the peer's work."""
 CENTERED = MapSettings(mode="centered")
 
 
