@@ -1,1 +1,1 @@
-"""Numerics that several methods share: graph Laplacians and their spectra, second moments of any amount of data."""
+"""Numerics that methods share: graph Laplacians, second moments of any amount of data, harmonics of the sphere."""
