@@ -52,6 +52,16 @@ def grid_state_dict(official: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return _translate(official, NAMES)
 
 
+def block_state_dict(official: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state dict of `NeuralSpectralBlock` for that of a published one, of any number of axes.
+
+    Raises:
+        ValueError: a name in it is not one of the published block.
+    """
+    prefixed = _translate({f"process1.{name}": value for name, value in official.items()}, NAMES)
+    return {name.removeprefix("unet.blocks.0."): value for name, value in prefixed.items()}
+
+
 def point_state_dict(
     official: Mapping[str, Tensor], deformation: Mapping[str, Tensor], with_code: bool = True
 ) -> dict[str, Tensor]:

@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from tests.reference.lsm_published import PublishedIPHI, PublishedLSM, PublishedPointLSM, complex_double
+from tests.reference.lsm_published import Block, PublishedIPHI, PublishedLSM, PublishedPointLSM, complex_double
 from tests.tolerances import tolerance
-from zoo.lsm import LSM
-from zoo.lsm.grid_network import LSM as GridLSM
-from zoo.lsm.official import from_official, grid_state_dict
+from zoo.lsm import LSM, NeuralSpectralBlock
+from zoo.lsm.official import block_state_dict, from_official, grid_state_dict
 
 CLOSE = tolerance(torch.float64)
 
@@ -43,6 +42,15 @@ def test_grids(dim, size, patch, padding, channels, training):
     torch.testing.assert_close(network(x), expected, **CLOSE)
     for name, value in grid_state_dict(published.state_dict()).items():
         torch.testing.assert_close(network.state_dict()[name], value, **CLOSE)
+
+
+@pytest.mark.parametrize("width", [16, 64])
+def test_one_block(width):
+    published = Block(2, width, 7, [3, 2], 5).double()
+    block = NeuralSpectralBlock(width, tokens=5, basis=7).double()
+    block.load_state_dict(block_state_dict(published.state_dict()))
+    x = 5 * torch.randn(2, width, 9, 6, dtype=torch.float64)
+    torch.testing.assert_close(block(x, [3, 2]), published(x), **CLOSE)
 
 
 def test_gradients():
@@ -112,4 +120,4 @@ def test_foreign_state_dicts_are_refused():
         from_official({**state, "process6.latent": state["process5.latent"]})
     with pytest.raises(ValueError, match=r"no 'fc2\.weight'"):
         from_official({name: value for name, value in state.items() if name != "fc2.weight"})
-    assert isinstance(from_official(state), GridLSM)
+    assert isinstance(from_official(state), LSM)
