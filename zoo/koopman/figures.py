@@ -169,7 +169,7 @@ def eigenfunction_figure(
     figure = Figure(figsize=(2.7 * number + 0.9, 5.2), layout="constrained")
     axes = figure.subplots(2, number, squeeze=False, sharex=True, sharey=True)
     # Points that just cover the area of a panel.
-    size = min(30.0, 3e4 / len(states))
+    size = min(30.0, 6e4 / len(states))
     columns = zip(values.to(torch.complex128).mT, eigenvalues.tolist(), residuals.tolist(), strict=True)
     for (upper, lower), (function, eigenvalue, residual) in zip(axes.T, columns, strict=False):
         modulus = function.abs() / function.abs().max()
