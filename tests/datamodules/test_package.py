@@ -49,6 +49,16 @@ def test_every_listed_datamodule_is_one():
             "VanDerPol",
             "VortexStreet",
         ],
+        "fields": [
+            "Airfoil",
+            "Burgers",
+            "Darcy",
+            "Elasticity",
+            "ElasticityGrid",
+            "NavierStokes",
+            "Pipe",
+            "Plasticity",
+        ],
         "graphs": ["SubstructureCounting", "ZINC"],
         "images": ["CUB", "ImageFolder", "ImageNetLocalization", "Imagenette", "Pets", "ShapeTex", "VOC", "WSOL"],
     }
