@@ -50,10 +50,12 @@ class TensorBasis(Dictionary):
 
     def values(self, x: Tensor) -> Tensor:
         """Return the products at states (M, d), (M, N)."""
-        factors = torch.stack(self.univariate(x))  # (degree + 1, M, d)
-        product = factors[self.indices[:, 0], :, 0]
+        # Column by column in memory: products of long rows, which accumulators take over without transposing them.
+        columns = x.mT.contiguous().mT
+        factors = torch.stack([functions.mT for functions in self.univariate(columns)])  # (degree + 1, d, M)
+        product = factors[:, 0].index_select(0, self.indices[:, 0])
         for coordinate in range(1, self.dim):
-            product = product * factors[self.indices[:, coordinate], :, coordinate]
+            product = product * factors[:, coordinate].index_select(0, self.indices[:, coordinate])
         return product.mT
 
 

@@ -22,7 +22,7 @@ import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from scipy.linalg import blas, lapack
@@ -61,8 +61,6 @@ class RowAccumulator(ABC):
         ValueError: an argument is out of its range.
     """
 
-    _columns_first: ClassVar[bool]
-
     def __init__(self, width: int, *, dtype: torch.dtype = torch.float64, shards: int = 1) -> None:
         require_positive(width=width, shards=shards)
         require_choice("dtype", dtype, (torch.float64, torch.complex128))
@@ -94,7 +92,7 @@ class RowAccumulator(ABC):
         if self.statistic.device != device:
             self.statistic, self._buffer = self.statistic.to(device), self._buffer.to(device)
         number, chunk = len(blocks[0]), CHUNK if device.type == "cpu" else 64 * CHUNK
-        rows = self._rows(min(number, chunk))
+        rows = self._rows(min(number, chunk), self._columns_first(blocks[0]))
         roots = None if weights is None else weights.to(device, torch.float64).sqrt()[:, None]
         added = self._start(self.statistic[shard])
         for first in range(0, number, chunk):
@@ -115,12 +113,12 @@ class RowAccumulator(ABC):
         self.counts[shard] += number
         self.eps = max(self.eps, *(torch.finfo(block.dtype).eps for block in blocks))
 
-    def _rows(self, number: int) -> Tensor:
+    def _rows(self, number: int, columns_first: bool) -> Tensor:
         shape = (number, self.width + 1)
         if self._buffer.numel() < math.prod(shape):
             self._buffer = torch.empty(math.prod(shape), dtype=self.dtype, device=self._buffer.device)
         flat = self._buffer[: math.prod(shape)]
-        return flat.view(shape[::-1]).T if self._columns_first else flat.view(shape)
+        return flat.view(shape[::-1]).T if columns_first else flat.view(shape)
 
     def _check(self, blocks: tuple[Tensor, ...], weights: Tensor | None, shard: int) -> None:
         shapes = [tuple(block.shape) for block in blocks]
@@ -140,6 +138,10 @@ class RowAccumulator(ABC):
             require(shape == (number,), "weights.shape", shape, f"({number},), one for each row")
             allowed = bool((torch.isfinite(weights) & (weights >= 0)).all())
             require(allowed, "weights", weights, "finite numbers >= 0")
+
+    @abstractmethod
+    def _columns_first(self, block: Tensor) -> bool:
+        """Tell whether chunks of rows should lie in memory column by column; `block` is one of those to be copied."""
 
     @abstractmethod
     def _start(self, statistic: Tensor) -> Tensor:
@@ -268,7 +270,9 @@ class GramAccumulator(RowAccumulator):
     The statistic is the lower triangle of H. See `RowAccumulator` for the arguments.
     """
 
-    _columns_first = False
+    def _columns_first(self, block: Tensor) -> bool:
+        # As the features lie, for transposing them takes longer than computing them.
+        return not self.dtype.is_complex and block.stride(0) < block.stride(1)
 
     def _start(self, statistic: Tensor) -> Tensor:
         return torch.zeros_like(statistic)
@@ -279,7 +283,9 @@ class GramAccumulator(RowAccumulator):
             return
         # Torch offers no Hermitian product. Fortran sees the transposes: the lower triangle of H as an upper one.
         multiply = blas.zherk if rows.is_complex() else blas.dsyrk
-        multiply(1.0, rows.numpy().T, beta=1.0, c=added.numpy().T, overwrite_c=1)
+        columns_first = rows.stride(0) < rows.stride(1)
+        factor = rows.numpy() if columns_first else rows.numpy().T
+        multiply(1.0, factor, beta=1.0, c=added.numpy().T, trans=int(columns_first), overwrite_c=1)
 
     def _finish(self, statistic: Tensor, added: Tensor) -> None:
         statistic += added.tril_()
@@ -304,12 +310,13 @@ class TSQRAccumulator(RowAccumulator):
     The statistic is R. It takes about three times as long as `GramAccumulator`. See `RowAccumulator` for the arguments.
     """
 
-    _columns_first = True
-
     @property
     def factor(self) -> Tensor:
         """R of the rows without the column of ones: (W, W) upper triangular."""
         return self._combine(self.statistic)[:-1, :-1]
+
+    def _columns_first(self, block: Tensor) -> bool:
+        return True
 
     def _start(self, statistic: Tensor) -> Tensor:
         return statistic.clone()
