@@ -20,7 +20,7 @@ def render(config: dict[str, Any]) -> str:
         [
             f"# {config['name']}",
             "",
-            f"A pretrained checkpoint of `zoo.{config['method']}`, recipe {_code(config['recipe'])}.",
+            f"A pretrained checkpoint of `zoo.{config['method'].partition('/')[0]}`, recipe {_code(config['recipe'])}.",
             f"{weights['bytes'] / 1e3:.1f} kB of {config['reference']['dtype']} weights{averaged}, "
             f"sha256 `{weights['sha256']}`.",
             "",

@@ -7,7 +7,7 @@ Images: B images of H x W pixels, at most K boxes in one of them. A batch is a d
 the dimension B; entries that a benchmark lacks are absent.
 
 Dynamics: B pairs of snapshots of a state with d coordinates. A batch is a dict, and a single sample a dict without the
-dimension B; a user's own states for prediction have only `STATE` and `TRAJECTORY`.
+dimension B; a user's own states for prediction have no `WEIGHT`, and NaN for the unknown `NEXT_STATE`.
 """
 
 X = "x"
@@ -68,7 +68,7 @@ FRAME = "frame"
 """(B, 4) float32, the part of the original image that `IMAGE` shows: x0, y0, x1, y1 in its pixels, end-exclusive."""
 
 INDEX = "index"
-"""(B,) int64, position of each image in its split, or among a user's images."""
+"""(B,) int64, position of each image or pair of snapshots in its split, or among a user's inputs."""
 
 STATE = "state"
 """(B, d) float64, the snapshots x in the units of the system; with delays, the oldest coordinates first."""

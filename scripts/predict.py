@@ -1,11 +1,13 @@
 """Predict from your own file with a pretrained checkpoint and write a CSV with one row per input.
 
-What is too large for a table, such as heatmaps, goes to an .npz file per input in a folder beside it.
+What is too large for a table, such as heatmaps, goes to an .npz file per input in a folder beside it; what is said of
+all inputs together, such as residuals of eigenvalues on a trajectory, to a CSV of its own.
 
     python scripts/predict.py --checkpoint spe-zinc --input molecules.smi
 
 The checkpoint is a shipped name, a folder ("./mine") or "hf-hub:owner/name@revision". Which files can be read is told
-by `read_inputs` of the datamodule that it was trained on; for graphs see `datamodules/graphs/inputs.py`.
+by `read_inputs` of the datamodule that it was trained on; for graphs see `datamodules/graphs/inputs.py`, for
+trajectories `datamodules/dynamics/inputs.py`.
 """
 
 import argparse
@@ -36,6 +38,8 @@ def main(args: list[str] | None = None) -> None:
     print(f"{files.rows} predictions of {', '.join(files.columns)}: {files.path}")
     if files.folder:
         print(f"arrays: {files.folder}")
+    for summary in files.summaries:
+        print(f"summary: {summary}")
 
 
 if __name__ == "__main__":

@@ -66,13 +66,15 @@ def predict_file(
             with torch.no_grad():
                 prediction = module.predict_step(move_data_to_device(datamodule.collate(samples), device))
             files.add(module, prediction)
+        files.summarize(module)
     return files
 
 
 class PredictionFiles:
     """A CSV file with a row per input and, beside it, a folder with an .npz file per input for what is too large.
 
-    A context manager: nothing appears under the final names before everything is written, and nothing if that fails.
+    What a module says of all inputs together goes to "<file>_<name>.csv" beside them. A context manager: nothing
+    appears under the final names before everything is written, and nothing if that fails.
 
     Args:
         path: the CSV file; the folder has its name without the suffix, and is made only if it is needed.
@@ -83,6 +85,7 @@ class PredictionFiles:
         columns: names of the columns after the first, `id`.
         rows: number of inputs written.
         folder: the folder with the arrays, None without any.
+        summaries: the files with tables on all inputs together.
     """
 
     def __init__(self, path: str | os.PathLike[str], names: list[str] | None = None) -> None:
@@ -91,6 +94,8 @@ class PredictionFiles:
         self.rows = 0
         self.folder: Path | None = None
         self.names = names
+        self.summaries: list[Path] = []
+        self._tables: dict[Path, str] = {}
         self._partial = self.path.with_name(f".{self.path.stem}.partial")
         self._stream = io.StringIO()
         self._writer = csv.writer(self._stream, lineterminator="\n")
@@ -119,6 +124,15 @@ class PredictionFiles:
                 )
             self.rows += 1
 
+    def summarize(self, module: ZooModule) -> None:
+        """Add what the module says of all inputs together."""
+        for name, rows in module.summaries().items():
+            text = io.StringIO()
+            writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+            self._tables[self.path.with_name(f"{self.path.stem}_{_safe(name)}.csv")] = text.getvalue()
+
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         """Let everything appear, or nothing."""
         if error is not None:
@@ -128,6 +142,9 @@ class PredictionFiles:
             self.folder = self.path.with_suffix("")
             shutil.rmtree(self.folder, ignore_errors=True)
             self._partial.rename(self.folder)
+        for path, text in self._tables.items():
+            write_file(path, text.encode())
+        self.summaries = list(self._tables)
         write_file(self.path, self._stream.getvalue().encode())
 
 
@@ -164,6 +181,10 @@ class WritePredictions(Callback):
     ) -> None:
         """Write the predictions of a batch."""
         self.files.add(pl_module, outputs)  # type: ignore[arg-type]
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write what is to be said of all inputs together."""
+        self.files.summarize(pl_module)  # type: ignore[arg-type]
 
 
 def build_datamodule(checkpoint: str | os.PathLike[str]) -> ZooDataModule:

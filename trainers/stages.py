@@ -31,6 +31,9 @@ USER_ERRORS = (ArgumentError, ValueError, TypeError, OSError, ModuleNotFoundErro
 
 DEFAULT_SEED = 0
 
+WIDE = 130
+"""Characters in a line of a table that goes to a file."""
+
 _OF_BUILD_TRAINER = {"default_root_dir": "--output", "logger": "--logger"}
 """Trainer arguments that an option of the command line gives."""
 
@@ -208,6 +211,8 @@ def _predict(run: Run) -> None:
         trainer.callbacks.append(WritePredictions(files))  # type: ignore[attr-defined]
         trainer.predict(module, datamodule=datamodule, return_predictions=False)
     _print(f"predictions: {path}" + (f"\narrays: {files.folder}" if files.folder else ""))
+    for summary in files.summaries:
+        _print(f"summary: {summary}")
 
 
 def _print_metrics(loaders: Sequence[Mapping[str, float]]) -> None:
@@ -230,14 +235,17 @@ def _comparison(stage: str, metrics: Mapping[str, float], variants: dict[str, di
     columns = list(next(iter(variants.values())))
     table = Table("", *columns)
     own = {metric: metrics[f"{stage}/{metric}"] for metric in columns if f"{stage}/{metric}" in metrics}
-    for name, row in {"this one": own, **variants}.items():
+    for name, row in {**({"this one": own} if own else {}), **variants}.items():
         table.add_row(name, *(f"{row[metric]:.4g}" if metric in row else "" for metric in columns))
     return table
 
 
 @rank_zero_only
 def _print(what: Any) -> None:
-    Console(soft_wrap=True, highlight=False).print(what)
+    console = Console(soft_wrap=True, highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, WIDE)  # a file has no width to respect
+    console.print(what)
 
 
 def _import(class_path: str) -> type:

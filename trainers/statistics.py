@@ -1,4 +1,4 @@
-"""Training that is a sum over the data: one pass, merged over all processes, solved once.
+"""Training that is a sum over the data, or has a part that is: one pass, merged over all processes, solved once.
 
 Every process adds its share of the rows to float64 accumulators; at the end of the epoch they are merged along a binary
 tree, so that what is communicated does not depend on the number of rows, process 0 solves, and all take its solution
@@ -7,27 +7,37 @@ over: signs, phases and bases of degenerate subspaces would otherwise differ bet
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, distributed
+from torch.utils.data import DataLoader
 
-from zoo.spectral.accumulators import RowAccumulator
+from datamodules.module import ZooDataModule
+from trainers.samplers import CompleteBatches
+from zoo.closed_form import ClosedForm, Statistic
 from zoo.statistics_module import StatisticsModule
 
 KEY = "statistics"
 
 State = dict[str, dict[str, Tensor]]
 
+StatisticType = TypeVar("StatisticType", bound=Statistic)
+
 
 class SumOverData(Callback):
-    """Train every `StatisticsModule`; other modules are left alone.
+    """Solve every `ClosedForm`; other modules are left alone.
 
-    It solves before each validation and at the end of the first epoch, and stops there: more epochs would add the same
-    data again. Checkpoints carry the accumulators of all processes: a run that is resumed in the middle of the epoch on
-    as many processes as before ends with the same bits; on another number the sums are the same but for rounding.
+    A `StatisticsModule` is solved before each validation and at the end of the first epoch, and stops there: more
+    epochs would add the same data again. Checkpoints carry the accumulators of all processes: a run that is resumed in
+    the middle of the epoch on as many processes as before ends with the same bits; on another number the sums are the
+    same but for rounding.
+
+    A network with a closed form gets one more pass over the training data, in evaluation mode and without gradients,
+    before each validation, before the first epoch, and at the end of epochs without a validation.
     """
 
     def __init__(self) -> None:
@@ -46,36 +56,55 @@ class SumOverData(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin with empty sums, or continue those of a checkpoint; stop at once if its epoch was over."""
-        if not isinstance(pl_module, StatisticsModule):
+        if not isinstance(pl_module, ClosedForm):
             return
-        if not self._resumed:
+        if not isinstance(pl_module, StatisticsModule):
+            if not self._resumed:
+                sum_over_training_data(trainer, pl_module)
+        elif not self._resumed:
             pl_module.restart()
         elif trainer.current_epoch > 0:
             trainer.should_stop = True
 
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Remember that a network has moved."""
+        if isinstance(pl_module, ClosedForm):
+            pl_module.stale = True
+
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Solve: Lightning validates before the training epoch ends."""
         if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
-            solve(trainer, pl_module)
+            self._solve(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Solve if no validation did, and stop."""
+        """Solve if no validation did; a sum over the data is done then."""
+        self._solve(trainer, pl_module)
+        if isinstance(pl_module, StatisticsModule):
+            trainer.should_stop = True
+
+    def _solve(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if isinstance(pl_module, StatisticsModule):
             solve(trainer, pl_module)
-            trainer.should_stop = True
+        elif isinstance(pl_module, ClosedForm) and pl_module.stale:
+            sum_over_training_data(trainer, pl_module)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the accumulators of all processes; runs on every one of them."""
         if isinstance(pl_module, StatisticsModule):
             states = _gather({name: one.state_dict() for name, one in pl_module.statistics.items()})
             checkpoint[KEY] = {"states": states, "stale": pl_module.stale}
+        elif isinstance(pl_module, ClosedForm):
+            checkpoint[KEY] = {"states": [], "stale": pl_module.stale}  # its buffers hold the solution
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Continue the accumulators of a run."""
-        if trainer.state.fn != TrainerFn.FITTING or not isinstance(pl_module, StatisticsModule):
+        if trainer.state.fn != TrainerFn.FITTING or not isinstance(pl_module, ClosedForm):
             return
         states: list[State] = checkpoint[KEY]["states"]
-        pl_module.restart()
+        if states:
+            pl_module.restart()
         if len(states) == trainer.world_size:
             states = [states[trainer.global_rank]]
         elif not trainer.is_global_zero:
@@ -92,13 +121,38 @@ class SumOverData(Callback):
         self._resumed = True
 
 
-def solve(trainer: Trainer, module: LightningModule) -> None:
+def sum_over_training_data(trainer: Trainer, module: ClosedForm) -> None:
+    """Solve a module on the training data as it is now; the processes share the batches.
+
+    Raises:
+        TypeError: the data come from no datamodule of the zoo, whose samples can be read at any time.
+        Exception: whatever `solve` of the module raises.
+    """
+    datamodule = trainer.datamodule  # type: ignore[attr-defined]
+    if not isinstance(datamodule, ZooDataModule):
+        raise TypeError(f"{type(module).__name__} needs a datamodule of the zoo, not a {type(datamodule).__name__}")
+    dataset, size = datamodule.dataset("train"), datamodule.batch_size
+    batches = CompleteBatches(dataset, size, rank=trainer.global_rank, world_size=trainer.world_size)
+    loader: DataLoader[Any] = DataLoader(dataset, batch_sampler=batches, collate_fn=datamodule.collate)  # type: ignore[arg-type]
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    module.restart()
+    with torch.no_grad():
+        for index, batch in enumerate(loader):
+            module.accumulate(move_data_to_device(batch, module.device), index)
+    for part, training in modes.items():
+        part.training = training
+    module.stale = True
+    solve(trainer, module)
+
+
+def solve(trainer: Trainer, module: ClosedForm) -> None:
     """Give all processes the solution of their merged statistics, if something was added since the last one.
 
     Raises:
         Exception: whatever `solve` of the module raises; on all processes, so that none waits for the others.
     """
-    if not isinstance(module, StatisticsModule) or not module.stale:
+    if not module.stale:
         return
     device = trainer.strategy.root_device
     merged = {name: merge_over_ranks(module.statistics[name], device) for name in sorted(module.statistics)}
@@ -107,7 +161,7 @@ def solve(trainer: Trainer, module: LightningModule) -> None:
     if trainer.is_global_zero:
         try:
             with torch.no_grad():
-                solution = {name: tensor.cpu() for name, tensor in module.solve(merged).items()}  # type: ignore[arg-type]
+                solution = {name: tensor.cpu() for name, tensor in module.solve(merged).items()}
         except Exception as error:
             failure = error
     message = trainer.strategy.broadcast(None if failure is None else f"{type(failure).__name__}: {failure}")
@@ -118,7 +172,7 @@ def solve(trainer: Trainer, module: LightningModule) -> None:
     module.take(trainer.strategy.broadcast(solution))  # type: ignore[arg-type]
 
 
-def merge_over_ranks(accumulator: RowAccumulator, device: torch.device | str = "cpu") -> RowAccumulator | None:
+def merge_over_ranks(accumulator: StatisticType, device: torch.device | str = "cpu") -> StatisticType | None:
     """Return the accumulator of the rows of all processes on process 0, None on the others.
 
     Every process calls it. The tree is the same on any backend, and so are the bits of the result.

@@ -8,6 +8,6 @@ Example:
     True
 """
 
-from zoo.registry import get_module_class, get_network, list_methods, list_models
+from zoo.registry import get_module_class, get_network, list_methods, list_models, list_modules
 
-__all__ = ["get_module_class", "get_network", "list_methods", "list_models"]
+__all__ = ["get_module_class", "get_network", "list_methods", "list_models", "list_modules"]

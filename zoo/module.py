@@ -44,8 +44,9 @@ class ZooModule(LightningModule):
 
     @property
     def method(self) -> str:
-        """The name of the method: its folder in `zoo`."""
-        return type(self).__module__.split(".")[-2]
+        """The name that `zoo.get_module_class` knows the class by: its folder in `zoo`, and which module of it."""
+        *_, folder, file = type(self).__module__.split(".")
+        return folder if file == "module" else f"{folder}/{file.removesuffix('_module')}"
 
     def metrics(self) -> MetricCollection:
         """Return fresh metrics; `val/` and `test/` are put before their names."""
@@ -76,6 +77,10 @@ class ZooModule(LightningModule):
 
     def arrays(self, prediction: Any) -> dict[str, Tensor]:
         """Return what of a prediction is too large for a table, with one row per sample each: by default nothing."""
+        return {}
+
+    def summaries(self) -> dict[str, list[dict[str, Any]]]:
+        """Return tables on all inputs predicted so far together, by name, as rows: by default none."""
         return {}
 
     def figures(self) -> dict[str, Figure]:

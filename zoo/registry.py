@@ -1,6 +1,7 @@
 """Names of networks and methods: each written once, where the thing is defined.
 
-A network is registered by decorating its class in `zoo/<method>/`; a method is a folder of `zoo` with a `module.py`.
+A network is registered by decorating its class in `zoo/<method>/`; a method is a folder of `zoo` with a `module.py`,
+and `<name>_module.py` for each further LightningModule that it has, "<method>/<name>".
 Both lists are closed: nothing outside the package can be built through them, whatever a file says.
 """
 
@@ -91,15 +92,31 @@ def get_network(name: str, /, **kwargs: Any) -> nn.Module:
     return get_network_class(name)(**kwargs)
 
 
-def get_module_class(method: str) -> type[ZooModule]:
-    """Return the LightningModule class of a method, found in `zoo/<method>/module.py`.
+def list_modules() -> list[str]:
+    """Return the LightningModules of the zoo: each method, and "<method>/<name>" for further ones of a method."""
+    import zoo
+
+    names = []
+    for method in list_methods():
+        files = pkgutil.iter_modules([f"{path}/{method}" for path in zoo.__path__])
+        further = (file.name.removesuffix("_module") for file in files if file.name.endswith("_module"))
+        names += [method, *(f"{method}/{name}" for name in further)]
+    return sorted(names)
+
+
+def get_module_class(name: str) -> type[ZooModule]:
+    """Return a LightningModule's class.
+
+    Args:
+        name: of a method, whose class is in `zoo/<method>/module.py`; or "<method>/<name>", see `list_modules`.
 
     Raises:
-        ValueError: the zoo has no such method.
+        ValueError: the zoo has no such module.
     """
-    if method not in list_methods():
-        raise unknown("method", method, list_methods())
-    module = importlib.import_module(f"zoo.{method}.module")
+    if name not in list_modules():
+        raise unknown("method", name, list_modules())
+    method, _, further = name.partition("/")
+    module = importlib.import_module(f"zoo.{method}.{further}_module" if further else f"zoo.{method}.module")
     from zoo.module import ZooModule
 
     own = (value for value in vars(module).values() if isinstance(value, type) and value.__module__ == module.__name__)

@@ -102,7 +102,7 @@ class DynamicsDataModule(ZooDataModule):
 
         Returns:
             The names of the states, "trajectory:row" (with delays, of the newest row), and the states, with the
-            entries `state` and `trajectory`.
+            entries `state`, `trajectory` and `next_state`, NaN at the ends of trajectories.
 
         Raises:
             ValueError: the file cannot be used; the message names the row or the trajectory and the fault.
@@ -110,7 +110,8 @@ class DynamicsDataModule(ZooDataModule):
             ImportError: the file is HDF5 and h5py is missing.
         """
         trajectories = read_trajectories(path)
-        names, states = [], []
+        names: list[str] = []
+        states, successors = [], []
         for name, trajectory in trajectories.items():
             if trajectory.shape[1] != len(self.coordinates):
                 raise ValueError(
@@ -122,9 +123,15 @@ class DynamicsDataModule(ZooDataModule):
                 states.append(delayed(trajectory, self.delays))
             except ValueError as error:
                 raise ValueError(f"{path}: trajectory {name!r}: {error}") from error
+            unknown = np.full_like(states[-1][: self.lag], np.nan)
+            successors.append(np.concatenate([states[-1][self.lag :], unknown]))
             names += [f"{name}:{row}" for row in range(self.delays - 1, len(trajectory))]
         number = np.repeat(np.arange(len(states)), [len(state) for state in states])
-        entries = {keys.STATE: torch.from_numpy(np.concatenate(states)), keys.TRAJECTORY: torch.from_numpy(number)}
+        entries = {
+            keys.STATE: torch.from_numpy(np.concatenate(states)),
+            keys.NEXT_STATE: torch.from_numpy(np.concatenate(successors)),
+            keys.TRAJECTORY: torch.from_numpy(number),
+        }
         return names, SnapshotPairs(entries)
 
     def provenance(self) -> dict[str, Any]:

@@ -19,11 +19,12 @@ class SnapshotPairs(Sequence[Sample]):
     """Pairs of snapshots in memory; a batch is gathered at once.
 
     Args:
-        entries: tensors with the same first dimension, see the section on dynamics of `datamodules.keys`.
+        entries: tensors with the same first dimension, see the section on dynamics of `datamodules.keys`; the index of
+            each pair is added.
     """
 
     def __init__(self, entries: dict[str, Tensor]) -> None:
-        self.entries = entries
+        self.entries = {**entries, keys.INDEX: torch.arange(len(entries[keys.STATE]))}
 
     def __len__(self) -> int:
         """Return the number of pairs."""

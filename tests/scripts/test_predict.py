@@ -15,6 +15,7 @@ import yaml
 import checkpoints
 import zoo
 from checkpoints.schema import PROVENANCE
+from datamodules.dynamics import CellularAutomaton
 from datamodules.graphs import SubstructureCounting
 from tests.paths import REPOSITORY
 from tests.tolerances import tolerance
@@ -181,3 +182,30 @@ def test_the_command_as_it_is_documented(checkpoint, inputs, tmp_path):
     )
     assert run.returncode == 0, run.stderr
     assert len(rows(tmp_path / "predictions.csv")) == 1 + len(GRAPHS)
+
+
+def test_trajectories_are_forecast_and_judge_the_eigenvalues(tmp_path, capsys):
+    """Two trajectories of a user: bits of the automaton, whose exact eigenvalues have no residual on them either."""
+    automaton = CellularAutomaton(num_cells=4)
+    state, trajectory = automaton.sample(2, np.random.default_rng(0)), []
+    for _ in range(30):
+        trajectory.append(state)
+        state = automaton.step(state)
+    for number, orbit in enumerate(np.stack(trajectory, axis=1)):
+        (tmp_path / "orbits").mkdir(exist_ok=True)
+        np.save(tmp_path / "orbits" / f"orbit{number}.npy", orbit)
+    output = tmp_path / "forecast.csv"
+    arguments = ("--checkpoint", "koopman-automaton", "--input", tmp_path / "orbits", "--output", output)
+    predict(*arguments, "--batch-size", 7)
+    header, *body = rows(output)
+    assert header[:2] == ["id", "R_r(0)+1"]
+    assert len(body) == 60
+    summary = tmp_path / "forecast_eigenvalues.csv"
+    assert str(summary) in capsys.readouterr().out
+    names, *pairs = rows(summary)
+    found = [dict(zip(names, map(float, pair), strict=True)) for pair in pairs]
+    module = checkpoints.load("koopman-automaton")
+    assert len(found) == len(module.eigenvalues_)
+    exact = [pair for pair in found if abs(complex(pair["real"], pair["imag"])) > 0.99]
+    assert len(exact) == 11
+    assert max(pair["residual"] for pair in exact) < 1e-10

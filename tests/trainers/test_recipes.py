@@ -26,8 +26,21 @@ def tiny_imagenet(folder):
     return ["--data.root", str(folder / "imagenet"), "--model.weights", str(folder / "random.safetensors")]
 
 
-# What recipes need that do not bring their own data.
-DATA = {"eigencam/folder": own_folder, "eigencam/imagenet": tiny_imagenet}
+def few(trajectories, *words):
+    """Return what leads to few trajectories."""
+    numbers = [word for split in ("train", "val", "test") for word in (f"--data.num_{split}", str(trajectories))]
+    return lambda folder: [*numbers, *words]
+
+
+# What recipes need that do not bring their own data, or bring much.
+DATA = {
+    "eigencam/folder": own_folder,
+    "eigencam/imagenet": tiny_imagenet,
+    "koopman/duffing": few(20, "--model.dictionary_kwargs", '{"count": 20}'),
+    "koopman/kernel_van_der_pol": few(20, "--model.functions", "20"),
+    "koopman/lorenz_measure": few(1, "--data.num_steps", "50"),
+    "koopman/mpedmd_pendulum": few(64),
+}
 EVALUATED = ("eigencam/imagenet",)
 """Recipes without anything to train."""
 

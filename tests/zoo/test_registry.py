@@ -23,7 +23,7 @@ def test_arguments_of_encodings_are_checked_without_encodings_too():
 def test_unknown_names_are_refused_with_the_closest_ones():
     with pytest.raises(ValueError, match="unknown network 'spe-gin'; did you mean 'spe-gine'"):
         zoo.get_network("spe-gin")
-    with pytest.raises(ValueError, match="unknown method 'spectral'; allowed: eigencam, spe"):
+    with pytest.raises(ValueError, match="unknown method 'spectral'; allowed: eigencam, koopman,"):
         zoo.get_module_class("spectral")
 
 
@@ -32,6 +32,13 @@ def test_methods_are_the_folders_with_a_module():
     assert "spectral" not in zoo.list_methods()
     for method in zoo.list_methods():
         assert zoo.get_module_class(method).__module__ == f"zoo.{method}.module"
+
+
+def test_further_modules_of_a_method_have_names_of_their_own():
+    assert {"koopman", "koopman/kernel"} <= set(zoo.list_modules())
+    module = zoo.get_module_class("koopman/kernel")
+    assert module.__module__ == "zoo.koopman.kernel_module"
+    assert module(target_names=["x"]).method == "koopman/kernel"
 
 
 def test_a_name_is_given_once(monkeypatch):

@@ -13,6 +13,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
 import checkpoints
+import zoo
 from datamodules.module import ZooDataModule
 from trainers.callbacks.ema import EMA
 from trainers.revision import revision
@@ -72,14 +73,16 @@ class ExportCheckpoint(Callback):
             return False
         if not isinstance(pl_module, ZooModule) or not isinstance(trainer.datamodule, ZooDataModule):  # type: ignore[attr-defined]
             return False
-        own = type(pl_module).__module__ == f"zoo.{pl_module.method}.module"
+        own = pl_module.method in zoo.list_modules() and zoo.get_module_class(pl_module.method) is type(pl_module)
         return own and pl_module.not_exportable_because is None
 
     def _best(self, module: LightningModule) -> tuple[LightningModule, dict[str, float]]:
         if not self.best.is_file():
             return module, {}
         checkpoint = torch.load(self.best, map_location="cpu", weights_only=True)
-        best = type(module)(**module.hparams).to(module.dtype)
+        best = type(module)(**module.hparams)
+        if best.dtype != module.dtype:  # asked, since statistics stay in float64 where the rest is in float32
+            best = best.to(module.dtype)
         best.load_state_dict(checkpoint["state_dict"])
         states = (state for name, state in checkpoint["callbacks"].items() if name.startswith("Checkpoints"))
         return best, {str(module.monitor): float(state["best_model_score"]) for state in states}

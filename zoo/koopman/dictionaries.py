@@ -39,6 +39,9 @@ class Dictionary(nn.Module):
         """Orders of the functions, (N,) int64, if they have any: a hyperbolic cross is cut by them."""
         return None
 
+    def adapt(self, x: Tensor) -> None:
+        """Place the functions where states (M, d) are; those that depend on nothing but their arguments do nothing."""
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the functions at states (M, d), (M, N).
 
@@ -86,6 +89,11 @@ class Product(Dictionary):
         self.first, self.second = first, second
         self.register_buffer("kept", torch.tensor(pairs))
 
+    def adapt(self, x: Tensor) -> None:
+        """Place both factors."""
+        self.first.adapt(x[:, : self.first.dim])
+        self.second.adapt(x[:, self.first.dim :])
+
     def values(self, x: Tensor) -> Tensor:
         """Return the products at states (M, d1 + d2), (M, N)."""
         left, right = self.first(x[:, : self.first.dim]), self.second(x[:, self.first.dim :])
@@ -107,6 +115,11 @@ class Concatenation(Dictionary):
         require(len({part.dim for part in parts}) == 1, "parts", [part.dim for part in parts], "one kind of states")
         super().__init__(parts[0].dim, [name for part in parts for name in part.names])
         self.parts = nn.ModuleList(parts)
+
+    def adapt(self, x: Tensor) -> None:
+        """Place all parts."""
+        for part in self.parts:
+            part.adapt(x)  # type: ignore[operator] # a ModuleList forgets what it holds
 
     def values(self, x: Tensor) -> Tensor:
         """Return all functions at states (M, d), (M, N)."""

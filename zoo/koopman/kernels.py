@@ -47,12 +47,12 @@ class Kernel:
 
     Attributes:
         name: which.
-        length: d.
+        length: d, a number or a tensor without dimensions.
         power: p.
     """
 
     name: KernelName
-    length: float
+    length: float | Tensor
     power: int = 20
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ class RadialFunctions(Dictionary):
     """
 
     centers: Tensor
+    scale: Tensor
 
     def __init__(
         self, centers: Tensor, kernel: RadialKernel = "laplacian", scale: float = 1.0, factor: float = 1.0
@@ -34,8 +35,18 @@ class RadialFunctions(Dictionary):
         require(centers.ndim == 2, "centers", tuple(centers.shape), "a matrix (N, d)")
         require(scale > 0, "scale", scale, "a number > 0")
         super().__init__(centers.shape[1], [f"{kernel}{i + 1}" for i in range(len(centers))])
-        self.kernel, self.scale, self.factor = kernel, scale, factor
+        self.kernel, self.factor = kernel, factor
         self.register_buffer("centers", centers.to(torch.float64))
+        self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64))
+
+    def adapt(self, x: Tensor) -> None:
+        """Put the centres and the scale where states (M, d) are: clusters, and the mean distance from the mean.
+
+        Raises:
+            ValueError: there are fewer states than centres.
+        """
+        self.centers.copy_(kmeans_centers(x, len(self.centers)))
+        self.scale.fill_(mean_radius(x))
 
     def values(self, x: Tensor) -> Tensor:
         """Return the functions at states (M, d), (M, N)."""
@@ -44,7 +55,7 @@ class RadialFunctions(Dictionary):
         distance = torch.cdist(x, self.centers.to(x.dtype), compute_mode=mode)
         if self.kernel == "thin_plate":
             return distance**2 * torch.log(distance + 1e-4)
-        exponent = self.factor * distance / self.scale
+        exponent = self.factor * distance / self.scale.to(x.dtype)
         return torch.exp(-(exponent**2 if self.kernel == "gaussian" else exponent))
 
 
