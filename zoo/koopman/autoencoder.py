@@ -19,6 +19,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.checks import require, require_above, require_positive
+from zoo.koopman.networks import Linear
+from zoo.registry import register
 
 
 class ReluNetwork(nn.Sequential):
@@ -31,13 +33,14 @@ class ReluNetwork(nn.Sequential):
     def __init__(self, widths: Sequence[int]) -> None:
         layers: list[nn.Module] = []
         for source, target in pairwise(widths):
-            linear = nn.Linear(source, target)
+            linear = Linear(source, target)
             nn.init.uniform_(linear.weight, -(source**-0.5), source**-0.5)
             nn.init.zeros_(linear.bias)
             layers += [linear, nn.ReLU()]
         super().__init__(*layers[:-1])
 
 
+@register("koopman-autoencoder")
 class LuschAutoencoder(nn.Module):
     """Encoder, decoder, and a Koopman operator of blocks whose rates auxiliary networks give.
 

@@ -70,7 +70,11 @@ def autoencoder_errors(
     known = weights > 0
     states = states.where(known[..., None], 0)
     coordinates = network.encoder(states)
-    forecast = network.advanced(coordinates[:, 0], steps)
+    rows = [coordinates[:, 0]]
+    for step in range(1, steps + 1):
+        # Nothing is forecast beyond what is known: it might grow out of all bounds.
+        rows.append(network.advance(rows[-1].where(known[:, step, None], 0)))
+    forecast = torch.stack(rows, dim=1)
     decoded = network.decoder(forecast[:, : prediction_steps + 1])
     state_errors, coordinate_errors = decoded - states[:, : prediction_steps + 1], forecast - coordinates
     return AutoencoderErrors(

@@ -1,6 +1,8 @@
 """Networks whose outputs are the functions of a dictionary.
 
-`zoo.koopman.dictionaries.ModuleDictionary` puts 1 and the state before them.
+`zoo.koopman.dictionaries.ModuleDictionary` puts 1 and the state before them. They compute in the precision of the
+states, whatever that of their weights: trained in float32, the same functions are judged in float64, where residuals
+are not blurred by rounding.
 """
 
 from __future__ import annotations
@@ -8,12 +10,24 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from zoo.checks import require_choice, require_positive
+from zoo.registry import register
 
 Layers = Literal["residual", "plain"]
 
 
+class Linear(nn.Linear):
+    """`torch.nn.Linear` in the precision of its input."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return the images of rows (..., in_features), (..., out_features)."""
+        bias = None if self.bias is None else self.bias.to(input.dtype)
+        return linear(input, self.weight.to(input.dtype), bias)
+
+
+@register("koopman-tanh")
 class TanhNetwork(nn.Module):
     """Tanh perceptron (M, dim) -> (M, outputs): a linear map without bias, `depth` hidden layers, a linear map.
 
@@ -36,9 +50,9 @@ class TanhNetwork(nn.Module):
         require_positive(dim=dim, outputs=outputs, width=width, depth=depth)
         require_choice("layers", layers, get_args(Layers))
         self.dim, self.outputs, self.layers = dim, outputs, layers
-        self.first = nn.Linear(dim, width, bias=False)
-        self.hidden = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
-        self.last = nn.Linear(width, outputs)
+        self.first = Linear(dim, width, bias=False)
+        self.hidden = nn.ModuleList(Linear(width, width) for _ in range(depth))
+        self.last = Linear(width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the functions at states (M, dim), (M, outputs)."""
