@@ -1,0 +1,133 @@
+import math
+
+import pytest
+import torch
+
+from zoo.gppde.conditions import (
+    Dirichlet,
+    Initial,
+    Neumann,
+    Observations,
+    Periodic,
+    observation_rows,
+    require_determined,
+    side_conditions,
+    side_rows,
+)
+from zoo.gppde.domain import Box, mesh
+from zoo.gppde.operators import Advection, Heat, Helmholtz, Linear, Poisson
+
+SQUARE, LINE = Box((0, 0), (1, 2)), Box((0,), (1,))
+
+
+def rows_of(box, counts, operator, conditions):
+    grids = box.grids(counts)
+    return side_rows(side_conditions(box, grids, operator, conditions), mesh(grids))
+
+
+def test_every_node_of_the_boundary_is_taken_once():
+    rows, free = rows_of(SQUARE, (4, 5), Poisson(2), [Dirichlet(lambda p: p[:, 0] + 10 * p[:, 1])])
+    points = torch.cat([group.parts[0].points for group in rows])
+    assert len(points) == len(points.unique(dim=0)) == 2 * (4 + 5) - 4
+    assert free.sum() == 2 * 3 and not free[0].any() and not free[:, -1].any()
+    values = torch.cat([group.values for group in rows])
+    torch.testing.assert_close(values, points[:, 0] + 10 * points[:, 1])
+
+
+def test_values_take_corners_before_derivatives():
+    conditions = [Neumann(1.0, sides=[(0, "lower")]), Dirichlet(0.0, sides=[(1, "lower"), (1, "upper"), (0, "upper")])]
+    rows, _ = rows_of(SQUARE, (4, 5), Poisson(2), conditions)
+    (slope,) = [group for group in rows if group.label == "Neumann"]
+    assert len(slope) == 3 and list(slope.parts[0].terms) == [(1, 0)]
+    torch.testing.assert_close(slope.values, -torch.ones(3).double())  # the outward normal points down
+
+
+def test_periodic_ends_are_differences():
+    rows, free = rows_of(LINE, 5, Helmholtz(-1.0), [Periodic()])
+    assert [list(part.terms) for group in rows for part in group.parts] == [[(0,)], [(0,)], [(1,)], [(1,)]]
+    assert [float(next(iter(part.terms.values()))) for part in rows[0].parts] == [1.0, -1.0]
+    assert free.tolist() == [False, True, True, True, False]
+    rows, free = rows_of(SQUARE, (4, 4), Advection(1.0), [Periodic(), Initial(0.0)])
+    assert free.sum() == 9
+
+
+def test_an_initial_slope_takes_the_second_layer():
+    wave = Linear({(0, 2): 1.0, (2, 0): -1.0})
+    sides = [(0, "lower"), (0, "upper")]
+    rows, free = rows_of(SQUARE, (5, 5), wave, [Initial(1.0), Initial(2.0, order=1), Dirichlet(sides=sides)])
+    slope = next(group for group in rows if list(group.parts[0].terms) == [(0, 1)])
+    assert slope.parts[0].points[:, 1].eq(0).all() and len(slope) == 3
+    assert not free[:, :2].any() and free[1:-1, 2:].all()
+
+
+def test_instances_are_leading_dimensions():
+    rows, _ = rows_of(LINE, 5, Poisson(), [Dirichlet(torch.tensor([[1.0], [2.0]]).double(), sides=[(0, "lower")])])
+    assert rows[0].values.tolist() == [[1.0], [2.0]]
+
+
+def test_observations_are_functionals():
+    observed = Observations(torch.tensor([0.2, 0.4]).double(), torch.ones(2).double(), noise=None, index=(1,))
+    (rows,) = observation_rows(Poisson(), [observed])
+    assert rows.noise is None and list(rows.parts[0].terms) == [(1,)] and rows.parts[0].points.shape == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("operator", "box", "conditions", "missing"),
+    [
+        (Poisson(), LINE, [], "2 more conditions along coordinate 0"),
+        (Poisson(), LINE, [Dirichlet(sides=[(0, "lower")])], "at its upper end"),
+        (Poisson(), LINE, [Neumann()], "any constant could be added"),
+        (Poisson(2), SQUARE, [Periodic(0), Periodic(1)], "any constant"),
+        (Poisson(2), SQUARE, [Dirichlet(sides=[(0, "lower"), (0, "upper")])], "along coordinate 1"),
+        (Heat(), SQUARE, [Dirichlet(sides=[(0, "lower"), (0, "upper")])], "coordinate 1, for instance at its lower"),
+        (Heat(), SQUARE, [Initial()], "2 more conditions along coordinate 0"),
+        (Advection(1.0), SQUARE, [Initial()], "1 more condition along coordinate 0"),
+        (Poisson(), LINE, [Observations(torch.tensor([0.3]), torch.tensor([1.0]))], "1 more condition"),
+    ],
+)
+def test_what_is_missing_is_said(operator, box, conditions, missing):
+    with pytest.raises(ValueError, match=missing):
+        require_determined(operator, box, conditions)
+
+
+@pytest.mark.parametrize(
+    ("operator", "box", "conditions"),
+    [
+        (Poisson(), LINE, [Dirichlet()]),
+        (Helmholtz(-1.0), LINE, [Neumann()]),
+        (Poisson(), LINE, [Neumann(sides=[(0, "upper")]), Dirichlet(sides=[(0, "lower")])]),
+        (Heat(), SQUARE, [Periodic(0), Initial()]),
+        (Poisson(), LINE, [Observations(torch.tensor([0.3, 0.4]), torch.zeros(2))]),
+        (Poisson(2), SQUARE, [Observations(torch.rand(9, 2), torch.zeros(9))]),
+    ],
+)
+def test_what_determines_a_solution_is_taken(operator, box, conditions):
+    require_determined(operator, box, conditions)
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="sides of Dirichlet"):
+        rows_of(LINE, 5, Poisson(), [Dirichlet(sides=[(1, "lower")])])
+    with pytest.raises(ValueError, match="dimension of Periodic"):
+        rows_of(LINE, 5, Poisson(), [Periodic(1)])
+    with pytest.raises(ValueError, match="order of Initial"):
+        rows_of(LINE, 5, Poisson(), [Initial(order=2)])
+    with pytest.raises(ValueError, match="finite values"):
+        rows_of(LINE, 5, Poisson(), [Dirichlet(math.nan)])
+    with pytest.raises(ValueError, match="shape of value of Dirichlet"):
+        rows_of(LINE, 5, Poisson(), [Dirichlet(torch.zeros(3).double())])
+    with pytest.warns(UserWarning, match="promoted from torch.float32"):
+        rows_of(LINE, 5, Poisson(), [Dirichlet(torch.zeros(1))])
+    with pytest.raises(ValueError, match="points of Observations"):
+        observation_rows(Poisson(2), [Observations(torch.rand(4), torch.rand(4))])
+    with pytest.raises(ValueError, match="noise=-1"):
+        require_determined(Poisson(), LINE, [Dirichlet(noise=-1)])
+    with pytest.raises(ValueError, match="domain"):
+        require_determined(Poisson(), SQUARE, [Dirichlet()])
+    with pytest.raises(ValueError, match="conditions='left'"):
+        require_determined(Poisson(), LINE, ["left"])
+    for lower, upper in [((), ()), ((0,), (0,)), ((0,), (math.inf,)), ((0, 0), (1,))]:
+        with pytest.raises(ValueError, match="upper"):
+            Box(lower, upper)
+    with pytest.raises(ValueError, match="num_points"):
+        LINE.grids(2)
