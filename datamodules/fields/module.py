@@ -130,13 +130,13 @@ class FieldDataModule(ZooDataModule):
         return samples.entries
 
     def field_statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return mean and standard deviation of the training `input` and `target`, as `normalization` says."""
+        """Return mean and standard deviation of the training `input` and `target`, as `normalization` says.
+
+        What is not to be normalised is absent.
+        """
         entries = self.entries("train")
-        return {
-            name: fit_statistics(entries[name], self.normalization)
-            for name in (keys.INPUT, keys.TARGET)
-            if name in entries
-        }
+        names = [name for name in (keys.INPUT, keys.TARGET) if name in entries and self.normalization != "none"]
+        return {name: fit_statistics(entries[name], self.normalization) for name in names}
 
     def target_statistics(self) -> tuple[list[float], list[float]]:
         """Return mean and standard deviation of each channel of the training targets, over samples and points."""

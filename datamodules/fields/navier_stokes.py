@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
+import torch
+from torch import Tensor
+
 from datamodules.fields import keys
 from datamodules.fields.arrays import Array
 from datamodules.fields.module import FieldDataModule, published_split
 from datamodules.fields.navier_stokes_solver import TIME_STEP, navier_stokes_samples
 from datamodules.fields.reading import read_array
+from datamodules.fields.statistics import fit_statistics
 from datamodules.module import require_integer
 from zoo.checks import require, require_above
 
@@ -82,6 +86,15 @@ class NavierStokes(FieldDataModule):
     def input_shapes(self) -> dict[str, tuple[int, int]]:
         """Return the axes and channels of the frames that are given."""
         return {keys.INPUT: (4, self.num_inputs)}
+
+    def field_statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return mean and standard deviation of the training frames, the same for all times."""
+        if self.normalization == "none":
+            return {}
+        entries = self.entries("train")
+        frames = torch.cat([entries[keys.INPUT], entries[keys.TARGET]], dim=-1).movedim(-1, 1).flatten(0, 1)
+        statistics = fit_statistics(frames[..., None], self.normalization)
+        return {keys.INPUT: statistics, keys.TARGET: statistics}
 
     def target_statistics(self) -> tuple[list[float], list[float]]:
         """Return mean and standard deviation of the vorticity to be predicted, over samples, points and times."""

@@ -21,14 +21,12 @@ def fit_statistics(fields: Tensor, normalization: Normalization) -> tuple[Tensor
         normalization: "point": over the samples alone, for each point and channel, where the deviation is at least a
             thousandth of that over all points: where few samples happen to agree, it would be 0, and others would
             become huge. "point_unguarded": the same without that floor, as published. "channel": over samples and
-            points, for each channel. "none": 0 and 1.
+            points, for each channel.
 
     Returns:
         Both (..., C) or (C,), of the dtype of the fields.
     """
     channels = fields.size(-1)
-    if normalization == "none":
-        return torch.zeros(channels, dtype=fields.dtype), torch.ones(channels, dtype=fields.dtype)
     flat = fields.reshape(-1, channels).double()
     if normalization == "channel":
         return flat.mean(0).to(fields.dtype), flat.std(0).to(fields.dtype)

@@ -7,11 +7,12 @@ from typing import Any
 
 _HOMES = {
     "LSM": "zoo.lsm.grid_network",
+    "LSMModule": "zoo.lsm.module",
     "NeuralSpectralBlock": "zoo.lsm.spectral_block",
     "PointLSM": "zoo.lsm.point_network",
 }
 
-__all__ = ["LSM", "NeuralSpectralBlock", "PointLSM"]
+__all__ = ["LSM", "LSMModule", "NeuralSpectralBlock", "PointLSM"]
 
 
 def __getattr__(name: str) -> Any:

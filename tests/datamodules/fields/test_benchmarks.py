@@ -151,7 +151,10 @@ def test_statistics_are_those_of_training():
     assert statistics["input"][1].shape == (9, 9, 1)
     mean, std = datamodule.target_statistics()
     assert mean == pytest.approx([target.mean().item()]) and std == pytest.approx([target.std().item()])
-    assert "input" not in ready(Elasticity, **SMALL[Elasticity]).field_statistics()
+    times = ready(NavierStokes, **SMALL[NavierStokes], normalization="channel").field_statistics()
+    assert times["input"][0].shape == times["target"][0].shape == (1,)
+    assert ready(NavierStokes, **SMALL[NavierStokes]).field_statistics() == {}
+    assert "input" not in ready(Elasticity, **SMALL[Elasticity], normalization="channel").field_statistics()
 
 
 def test_splits_are_told_apart():

@@ -27,8 +27,3 @@ def test_samples_that_agree_do_not_blow_others_up():
     assert abs((12 - mean[0, 0]) / std[0, 0]) < 1e4
     _, unguarded = fit_statistics(fields, "point_unguarded")
     assert unguarded[0, 0] == 0 and torch.equal(unguarded[fields.std(0) > 0.1], std[fields.std(0) > 0.1])
-
-
-def test_none_is_the_identity():
-    mean, std = fit_statistics(FIELDS, "none")
-    assert mean.tolist() == [0, 0] and std.tolist() == [1, 1]

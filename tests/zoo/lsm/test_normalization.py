@@ -25,8 +25,14 @@ def test_it_starts_as_the_identity():
     assert torch.equal(FieldNormalizer().encode(x), x) and torch.equal(FieldNormalizer().decode(x), x)
 
 
-def test_statistics_are_loaded_whatever_their_shape():
+def test_it_is_rebuilt_by_its_shape():
     normalizer, *_ = fitted()
-    other = torch.nn.Sequential(FieldNormalizer())
-    other.load_state_dict({f"0.{name}": value for name, value in normalizer.state_dict().items()})
-    assert torch.equal(other[0].scale, normalizer.scale.float()) and other[0].mean.dtype == torch.float32
+    other = FieldNormalizer([4, 3, 2])
+    other.load_state_dict(normalizer.state_dict())
+    assert torch.equal(other.scale, normalizer.scale.float())
+
+
+def test_another_grid_is_refused_where_points_have_statistics_of_their_own():
+    with pytest.raises(ValueError, match=r"grid \(5, 3\) are not allowed.*grid \(4, 3\)"):
+        fitted()[0].encode(torch.zeros(1, 5, 3, 2, dtype=torch.float64))
+    assert fitted((2,))[0].encode(torch.zeros(1, 5, 3, 2, dtype=torch.float64)).shape == (1, 5, 3, 2)
