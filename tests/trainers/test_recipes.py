@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from torchvision.models import resnet50
 
 from tests.datamodules.images.test_adapters import imagenet, save
+from tests.trainers.small_fields import FIELDS
 from trainers.catalogue import list_recipes
 from trainers.cli import main
 
@@ -40,6 +41,7 @@ DATA = {
     "koopman/kernel_van_der_pol": few(20, "--model.functions", "20"),
     "koopman/lorenz_measure": few(1, "--data.num_steps", "50"),
     "koopman/mpedmd_pendulum": few(64),
+    **FIELDS,
 }
 EVALUATED = ("eigencam/imagenet",)
 """Recipes without anything to train."""

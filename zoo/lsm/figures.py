@@ -56,14 +56,16 @@ def compared_fields(
 
 def _lines(shown: dict[str, Tensor], errors: Tensor) -> Figure:
     rows = min(ROWS, len(errors))
-    figure = Figure(figsize=(7, 2.2 * rows), layout="constrained")
-    axes = figure.subplots(rows, 1, squeeze=False, sharex=True)[:, 0]
+    figure = Figure(figsize=(8, 2.2 * rows), layout="constrained")
+    # Beside each other: outputs may be far smaller than inputs.
+    axes = figure.subplots(rows, 2, squeeze=False, sharex=True)
     x = torch.linspace(0, 1, shown["target"].size(1)).numpy()
-    styles = {"input": {"color": "0.7"}, "target": {"color": "k"}, "prediction": {"linestyle": "--", "color": "C1"}}
-    for row, axis in enumerate(axes):
-        for name, style in styles.items():
-            if name in shown and shown[name].shape == shown["target"].shape:
-                axis.plot(x, shown[name][row].numpy(), label=name, **style)
-        axis.set_title(f"relative error {float(errors[row]):.2%}", fontsize=9)
-    axes[0].legend(fontsize=8)
+    for row, (left, right) in enumerate(axes):
+        if "input" in shown:
+            left.plot(x, shown["input"][row].numpy(), color="0.4")
+        right.plot(x, shown["target"][row].numpy(), color="k", label="target")
+        right.plot(x, shown["prediction"][row].numpy(), "--", color="C1", label="prediction")
+        left.set_title("input", fontsize=9)
+        right.set_title(f"relative error {float(errors[row]):.2%}", fontsize=9)
+    axes[0, 1].legend(fontsize=8)
     return figure

@@ -166,7 +166,7 @@ def test_figures_of_lines_and_solids():
     from zoo.lsm.figures import compared_fields
 
     line = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 30, 1)))
-    assert len(compared_fields(line, line, line, torch.zeros(2)).axes) == 2
+    assert len(compared_fields(line, line, line, torch.zeros(2)).axes) == 4
     solid = torch.zeros(1, 4, 5, 6, 2)
     assert len(compared_fields(solid[..., :1], solid, solid, torch.zeros(1)).axes) == 8
 
