@@ -49,6 +49,7 @@ def test_every_listed_datamodule_is_one():
             "VanDerPol",
             "VortexStreet",
         ],
+        "earth": ["SyntheticEarth"],
         "fields": [
             "Airfoil",
             "Burgers",
