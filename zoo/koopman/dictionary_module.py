@@ -22,8 +22,8 @@ class DeepDictionary(GradientLearner):
     """EDMD with a learned dictionary [1, x, network(x)]: residual-trained, EDMD-DL, ResKoopNet, VAMPnet, DPNet.
 
     The losses are those of `zoo.koopman.losses`; the default makes the residuals of the eigenpairs small whatever the
-    scale of the network's outputs. The losses "dpnet" and "spectral_contrastive" train the network's outputs alone,
-    without 1 and x.
+    scale of the network's outputs. Batches need many times as many pairs as there are functions. The losses "dpnet" and
+    "spectral_contrastive" train the network's outputs alone, without 1 and x.
 
     Args:
         network: name of a registered network.

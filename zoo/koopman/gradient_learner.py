@@ -86,6 +86,10 @@ class GradientLearner(KoopmanLearner, NetworkModule):
             pairs = datamodule.entries("train")
             self._follow(pairs["state"], pairs["next_state"])
 
+    def teardown(self, stage: str) -> None:
+        """Let go of the training data."""
+        self._futures = None
+
     def training_step(self, batch: Batch, batch_idx: int = 0) -> Tensor:
         """Return the loss of a batch and log it."""
         loss = self.loss(batch)
