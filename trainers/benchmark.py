@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import median
@@ -28,6 +29,14 @@ from trainers.revision import revision
 
 # `ru_maxrss` is in bytes on macOS and in kilobytes elsewhere.
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+def installed(package: str) -> bool:
+    """Tell whether a peer is there, and say so if not."""
+    found = find_spec(package) is not None
+    if not found:
+        print(f"left out: {package} is not installed; pip install -e '.[bench]'")
+    return found
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ Peers come with `pip install -e '.[bench]'`; those that are not installed are le
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 from torchvision.models import resnet50, vgg16
 
-from trainers.benchmark import Case, Variant
+from trainers.benchmark import Case, Variant, installed
 from zoo.eigencam.cam import eigen_cam
 from zoo.eigencam.capture import Capture
 from zoo.eigencam.layers import find_cam_layers
@@ -32,14 +31,6 @@ def images(number: int) -> Tensor:
     """Return smooth random images, (B, 3, 224, 224)."""
     coarse = torch.randn(number, 3, 14, 14, generator=torch.Generator().manual_seed(0))
     return interpolate(coarse, size=(224, 224), mode="bilinear")
-
-
-def installed(package: str) -> bool:
-    """Tell whether a peer is there, and say so if not."""
-    found = find_spec(package) is not None
-    if not found:
-        print(f"left out: {package} is not installed; pip install -e '.[bench]'")
-    return found
 
 
 def projection(name: str, project: Callable[[Tensor], Tensor], activations: Tensor) -> Variant:

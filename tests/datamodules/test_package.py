@@ -49,6 +49,7 @@ def test_every_listed_datamodule_is_one():
             "VanDerPol",
             "VortexStreet",
         ],
+        "earth": ["SyntheticEarth"],
         "fields": [
             "Airfoil",
             "Burgers",
@@ -61,6 +62,7 @@ def test_every_listed_datamodule_is_one():
         ],
         "graphs": ["SubstructureCounting", "ZINC"],
         "images": ["CUB", "ImageFolder", "ImageNetLocalization", "Imagenette", "Pets", "ShapeTex", "VOC", "WSOL"],
+        "molecules": ["AcAc", "ExtXYZ", "MorseMolecules", "NBody", "ThreeBPA"],
     }
     assert paths == [f"datamodules.{folder}.{name}" for folder in names for name in names[folder]]
     for path in paths:

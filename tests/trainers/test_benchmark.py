@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.paths import REPOSITORY
-from trainers.benchmark import Case, Variant, measure, peak_memory, table, write_csv
+from trainers.benchmark import Case, Variant, installed, measure, peak_memory, table, write_csv
 
 
 def work(size):
@@ -49,6 +49,12 @@ def test_outputs_are_compared_before_steps_change_them():
     ours = Variant("ours", lambda: weight.add_(1), weight.clone)
     peer = Variant("peer", lambda: None, lambda: torch.ones(1))
     assert [row.error for row in measure([Case("changing", ours, [peer])], repeats=1)] == [0.0, 0.0]
+
+
+def test_missing_peers_are_told(capsys):
+    assert installed("torch") and not capsys.readouterr().out
+    assert not installed("surely_not_installed")
+    assert "left out: surely_not_installed is not installed" in capsys.readouterr().out
 
 
 def test_peak_memory():

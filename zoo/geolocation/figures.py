@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,7 +12,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, distributed
 
 from zoo.geolocation.intervals import dkw_halfwidth
 from zoo.spectral.grids import Grid
@@ -55,6 +56,7 @@ def draw_recall(
     top = ax.secondary_xaxis("top")
     radii = [radius for radius in DISCS_KM if float(cap_area_km2(radius)) > 10]
     top.set_xticks([float(cap_area_km2(radius)) for radius in radii], [f"{radius:g} km" for radius in radii])
+    top.tick_params(labelsize="x-small")
     top.minorticks_off()
     ax.grid(alpha=0.3)
     if any(curves):
@@ -64,26 +66,50 @@ def draw_recall(
     return figure, ax
 
 
-def posterior_maps(log_masses: Tensor, grid: Grid, truth: Tensor, titles: Sequence[str], base: Tensor) -> Figure:
+def recall_by_stratum(metrics: Mapping[str, RecallVsArea], strata: Sequence[str] | None) -> Figure:
+    """Return a panel for each stratum, or one for all images, with the curves of all metrics, over all processes.
+
+    Args:
+        metrics: by name; every process calls it with its own.
+        strata: of the metrics; those without an image are left out.
+    """
+    parallel = distributed.is_available() and distributed.is_initialized()
+    with ExitStack() as stack:
+        for metric in metrics.values():
+            stack.enter_context(metric.sync_context(should_sync=parallel))
+        some = next(iter(metrics.values()))
+        shown: list[str | None] = [None]
+        if strata:
+            shown = [name for index, name in enumerate(strata) if some.images[index]]
+        figure = Figure(figsize=(4.6 * len(shown) + 0.4, 4.2), layout="constrained")
+        for ax, stratum in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
+            draw_recall(metrics, ax, stratum=stratum)
+            if stratum:
+                ax.set_title(stratum)
+            if ax is not figure.axes[0]:
+                ax.get_legend().remove()
+    return figure
+
+
+def posterior_maps(log_masses: Tensor, grid: Grid, truth: Tensor, base: Tensor) -> Figure:
     """Return a Mollweide map for each posterior: the densest cells that hold half, 80 % and 95 % of it, and the truth.
 
     Args:
         log_masses: (B, N).
         grid: the cells.
         truth: (B, 2), latitudes and longitudes in degrees, drawn as stars.
-        titles: of the maps.
         base: (N,) in [0, 1], drawn in grey underneath, for instance where there is land.
     """
-    columns = min(len(titles), 3)
-    rows = math.ceil(len(titles) / columns)
+    columns = min(len(log_masses), 3)
+    rows = math.ceil(len(log_masses) / columns)
     figure = Figure(figsize=(3.6 * columns, 2.1 * rows), layout="compressed")
     blues = ListedColormap(colormaps["viridis"]([0.9, 0.55, 0.2]))
     raster, *edges = _raster(grid)
     lon, lat = (edge.numpy() for edge in edges)
-    for number, title in enumerate(titles):
+    for number, log_mass in enumerate(log_masses):
         ax = figure.add_subplot(rows, columns, number + 1, projection="mollweide")
         ax.pcolormesh(lon, lat, base[raster].numpy(), cmap="Greys", vmin=0, vmax=4, rasterized=True)
-        regions = _regions(log_masses[number], grid)[raster].to(torch.float32)
+        regions = _regions(log_mass, grid)[raster].to(torch.float32)
         ax.pcolormesh(
             lon,
             lat,
@@ -96,7 +122,6 @@ def posterior_maps(log_masses: Tensor, grid: Grid, truth: Tensor, titles: Sequen
         place = torch.deg2rad(truth[number]).tolist()
         ax.plot(place[1], place[0], marker="*", markersize=9, color="crimson", markeredgecolor="white")
         ax.set(xticks=[], yticks=[])
-        ax.set_title(title, fontsize="small")
     return figure
 
 

@@ -17,13 +17,24 @@ from typing import Any
 _HOMES = {
     "EDMD": "zoo.koopman.module",
     "KernelEDMD": "zoo.koopman.kernel_module",
+    "DeepDictionary": "zoo.koopman.dictionary_module",
+    "KoopmanAutoencoder": "zoo.koopman.autoencoder_module",
     "Certificate": "zoo.koopman.certificate",
     "TowerStudy": "zoo.koopman.towers",
     "build_dictionary": "zoo.koopman.named_dictionaries",
     "certify": "zoo.koopman.verification",
 }
 
-__all__ = ["EDMD", "Certificate", "KernelEDMD", "TowerStudy", "build_dictionary", "certify"]
+__all__ = [
+    "EDMD",
+    "Certificate",
+    "DeepDictionary",
+    "KernelEDMD",
+    "KoopmanAutoencoder",
+    "TowerStudy",
+    "build_dictionary",
+    "certify",
+]
 
 
 def __getattr__(name: str) -> Any:

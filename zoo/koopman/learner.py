@@ -147,7 +147,7 @@ class KoopmanLearner(ClosedForm):
         dtype, shards = self._rows_dtype, self.hparams["shards"]
         self.val_factors = PairFactors((1 + self.successors) * size, dtype, 1)
         self.test_factors = PairFactors((1 + self.successors) * size, dtype, shards)
-        self.predict_factors = self.test_factors.clone()
+        self.predict_factors = PairFactors((1 + self.successors) * size, dtype, shards)
         self.val_metrics = MetricCollection({"error": RelativeError(observed)}, prefix="val/")
         self.test_metrics = self.val_metrics.clone(prefix="test/")
 

@@ -24,7 +24,8 @@ def whitened_residual(psi_x: Tensor, psi_y: Tensor, weights: Tensor | None = Non
 
     Invariant under Psi -> Psi T; zero if and only if the span is invariant under the operator; 1 - VAMP2 / N where the
     measure is preserved, L = G. Where functions depend on each other on the batch, N is the dimension of their span.
-    Spans that are easy to keep, as that of constants, make it small too: keep the states in the dictionary.
+    Spans that are easy to keep, as that of constants, make it small too: keep the states in the dictionary. So do
+    batches of hardly more pairs than functions, which any span fits: take many times as many.
     """
     _require_pair(psi_x, psi_y)
     weights = shares(psi_x, weights)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.checks import require, require_choice
@@ -13,12 +16,20 @@ from zoo.koopman.certificate import Assumption
 from zoo.koopman.dictionaries import Dictionary
 from zoo.koopman.edmd import Eigenpairs
 from zoo.koopman.factors import Factors
+from zoo.koopman.figures import measure_figure
 from zoo.koopman.gram import triangle_of_rows
 from zoo.koopman.learner import STATISTICS, KoopmanLearner
-from zoo.koopman.mpedmd import mpedmd
+from zoo.koopman.mpedmd import MeasurePreserving, PolarFactorWarning, mpedmd
 from zoo.koopman.named_dictionaries import BUILDERS, build_dictionary
+from zoo.koopman.rigged import smoothed_measure
 from zoo.koopman.stochastic import StochasticStatistics, stochastic_residuals
 from zoo.statistics_module import StatisticsModule
+
+RESOLVED = 20.0
+"""Smoothing of a spectral measure, in units of the mean distance of eigenvalues: below it atoms show."""
+
+MEASURES = 3
+"""Coordinates whose spectral measures are drawn."""
 
 Variant = Literal["edmd", "measure_preserving", "stochastic"]
 Precision = Literal["float64", "float32"]
@@ -148,6 +159,38 @@ class EDMD(KoopmanLearner, StatisticsModule):
         unitary = mpedmd(factors)
         left = factors.coordinates.mH.to(torch.complex128) @ unitary.schur_vectors
         return Eigenpairs(unitary.eigenvalues, unitary.right, left, unitary.matrix)
+
+    def unitary(self) -> MeasurePreserving:
+        """Return the unitary matrix of the "measure_preserving" variant, with spectral measures of any observable.
+
+        Raises:
+            ValueError: the learner is of another variant.
+            RuntimeError: it has not been fitted.
+        """
+        variant = self.hparams["variant"]
+        require(variant == "measure_preserving", "variant", variant, "'measure_preserving' for spectral measures")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PolarFactorWarning)  # said when it was fitted
+            return mpedmd(self.factors)
+
+    def figures(self) -> dict[str, Figure]:
+        """Return the figures of every learner, and of measure-preserving ones the spectral measures of the state."""
+        figures = super().figures()
+        if figures and self.hparams["variant"] == "measure_preserving":
+            unitary, coefficients = self.unitary(), self._restored("coefficients")
+            angles = torch.linspace(-math.pi, math.pi, 1001, dtype=torch.float64, device=coefficients.device)
+            smoothing = min(0.5, RESOLVED / len(unitary.eigenvalues))
+            for name, column in zip(self.target_names[:MEASURES], coefficients.mT, strict=False):
+                densities = {
+                    f"order {order}, smoothed over {smoothing:.2g}": smoothed_measure(
+                        unitary, column, angles, smoothing, order
+                    ).cpu()
+                    for order in (1, 4)
+                }
+                positions, masses = unitary.measure(column)
+                atoms = positions.cpu(), masses.cpu()
+                figures[f"measure_{name.partition('[')[0]}"] = measure_figure(angles.cpu(), densities, atoms=atoms)
+        return figures
 
     def further_columns(self, shards: list[Tensor]) -> dict[str, Tensor]:
         """Return, of a stochastic system, the residual of the expectation, and the standard error of its square."""

@@ -325,6 +325,12 @@ class TSQRAccumulator(RowAccumulator):
         if rows.device.type != "cpu":
             added.copy_(torch.linalg.qr(torch.cat([added, rows]), mode="r").R)
             return
+        earlier = added[added.any(1)]
+        if len(earlier) + len(rows) <= len(added):
+            # So few rows would be eliminated again and again, remainders of remainders, until these underflow.
+            factor = torch.linalg.qr(torch.cat([earlier, rows]), mode="r").R
+            added.zero_()[: len(factor)] = factor
+            return
         # Eliminates the rows against a triangle, whose zeros a QR of the stack would eliminate once more.
         eliminate = lapack.ztpqrt if rows.is_complex() else lapack.dtpqrt
         triangle, *_ = eliminate(0, min(QR_BLOCK, len(added)), added.numpy(), rows.numpy(), overwrite_b=1)

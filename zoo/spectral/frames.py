@@ -145,7 +145,7 @@ def agreement(frames: Array, edge_index: Indices) -> Array:
 
 def _smallest_singular_value(matrices: Array) -> Array:
     if matrices.shape[-1] != 2:
-        return np.linalg.svd(matrices, compute_uv=False)[:, -1]
+        return np.linalg.svd(matrices, compute_uv=False)[:, -1].astype(np.float64)
     (a, b), (c, d) = matrices.transpose(1, 2, 0)
     rotation, reflection = np.hypot(a + d, c - b), np.hypot(a - d, c + b)
-    return np.asarray(np.abs(rotation - reflection) / 2, dtype=np.float64)
+    return (np.abs(rotation - reflection) / 2).astype(np.float64)

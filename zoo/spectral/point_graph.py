@@ -113,6 +113,13 @@ def pattern(edge_index: Indices, num_nodes: int) -> scipy.sparse.csr_matrix:
     return scipy.sparse.csr_matrix((ones, (edge_index[0], edge_index[1])), shape=(num_nodes, num_nodes))
 
 
+def sum_at(source: Indices, values: Array, num_nodes: int) -> Array:
+    """Return the sums (n, ...) of the values (E, ...) of all edges with the same source."""
+    edges = np.arange(len(source))
+    incidence = scipy.sparse.csr_matrix((np.ones(len(source)), (source, edges)), shape=(num_nodes, len(source)))
+    return (incidence @ values.reshape(len(source), -1)).reshape(num_nodes, *values.shape[1:])
+
+
 def connect(points: Array, edge_index: Indices, disconnected: Disconnected = "raise") -> Indices:
     """Deal with a graph of several components, between which nothing could be predicted.
 

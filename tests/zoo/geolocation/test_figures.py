@@ -42,6 +42,6 @@ def test_the_raster_shows_where_cells_are(tmp_path):
     assert cells[-1, 0] < 4  # north is last
     log_mass, _ = random_maps(4, grid.n)
     land = torch.ones(grid.n)
-    figure = posterior_maps(log_mass, grid, torch.zeros(4, 2), ["a", "b", "c", "d"], land)
+    figure = posterior_maps(log_mass, grid, torch.zeros(4, 2), land)
     figure.savefig(tmp_path / "maps.png")
     assert len(figure.axes) == 4

@@ -207,3 +207,26 @@ def test_a_datamodule_of_other_coordinates_is_refused(tmp_path):
     trainer = build_trainer(preset="cpu", logger=None, output=tmp_path, max_epochs=1)
     with pytest.raises(ValueError, match=r"target_names=\['a', 'b'\]"):
         trainer.fit(EDMD(target_names=["a", "b"], dictionary_kwargs={"degree": 1}), LinearSlowManifold(num_train=20))
+
+
+def test_a_test_lists_pairs_and_draws_them(tmp_path):
+    from trainers import build_trainer
+
+    trainer = build_trainer(
+        preset="cpu", logger=None, output=tmp_path, max_epochs=1, enable_progress_bar=False, enable_model_summary=False
+    )
+    datamodule = CircleRotation(num_train=64, num_val=16, num_test=64, quadrature="equispaced", batch_size=16)
+    arguments = {"variant": "measure_preserving", "assumption": "measure_preserving"}
+    learner = EDMD("fourier", {"degree": 2, "period": 1.0}, **arguments)
+    trainer.fit(learner, datamodule)
+    (metrics,) = trainer.test(learner, datamodule, verbose=False)
+    assert {metric for metric in metrics if metric.startswith("test/pair 01/")} == {
+        f"test/pair 01/{name}" for name in ("real", "imag", "residual", "lower", "upper", "projected", "leak")
+    }
+    assert len({metric.split("/")[1] for metric in metrics if "pair" in metric}) == 5
+    assert metrics["test/largest_residual"] < 1e-12
+    drawn = {path.name for path in (tmp_path / "figures").glob("*.png")}
+    assert drawn == {"test_spectrum.png", "test_measure_x.png"}
+    assert learner.unitary().eigenvalues.abs().sub(1).abs().max() < 1e-13
+    with pytest.raises(ValueError, match="variant='edmd' is not allowed"):
+        EDMD("monomials", {"degree": 1}).fit(torch.rand(9, 1)).unitary()

@@ -95,6 +95,15 @@ def test_triangles_keep_what_products_lose():
     assert gram.condition() == math.inf
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_batches_of_fewer_rows_than_columns_do_not_underflow(dtype):
+    rows = torch.randn(32, 700, dtype=dtype)
+    accumulator = TSQRAccumulator(700, dtype=dtype)
+    for batch in rows.split(8):
+        accumulator.update(batch)
+    torch.testing.assert_close(accumulator.gram, rows.mH @ rows, rtol=0, atol=1e-12)
+
+
 @kinds
 def test_few_rows_or_none(kind):
     rows = features(3, 8)

@@ -1,0 +1,90 @@
+"""What posterior maps are judged by, in numbers that a run can log: ranking, confidence, and the best single place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.geolocation.recall_vs_area import RecallVsArea
+from zoo.spectral.grids import Grid
+from zoo.spectral.sphere import EARTH_AREA_KM2, distance_km
+
+RADII_KM = (200.0, 750.0, 2500.0)
+"""The radii of the usual accuracies that cells of a hundred kilometres can tell."""
+
+SUMMARY_BUDGET_KM2 = 1e6
+"""Recall at this area is logged."""
+
+
+class MapJudge(RecallVsArea):
+    """Recall versus area of posterior maps, the information that they hold, and how far their densest cell is off.
+
+    Results are flat: with strata named "<stratum>_<name>", those without any image left out.
+
+    Args:
+        grid: the cells.
+        strata: see `RecallVsArea`.
+        min_area_km2: see `RecallVsArea`.
+    """
+
+    information: Tensor
+    within: Tensor
+
+    def __init__(self, grid: Grid, strata: Sequence[str] | None = None, min_area_km2: float = 100.0) -> None:
+        super().__init__(grid, [SUMMARY_BUDGET_KM2], strata=strata, min_area_km2=min_area_km2)
+        groups = len(self.strata or [""])
+        self._centers = grid.centers
+        self.add_state("information", torch.zeros(groups, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("within", torch.zeros(groups, len(RADII_KM), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(self, log_mass: Tensor, truth: Tensor, stratum: Tensor | None = None) -> None:  # type: ignore[override]
+        """Add normalised posterior maps.
+
+        Args:
+            log_mass: (B, N), logarithms of masses of sum 1.
+            truth: (B,) int64 cells.
+            stratum: see `RecallVsArea.update`.
+        """
+        super().update(log_mass, truth, stratum=stratum, log=True)
+        group = torch.zeros_like(truth) if self.strata is None or stratum is None else stratum
+        at_truth = log_mass.gather(1, truth[:, None])[:, 0].to(torch.float64)
+        areas, centers = self.grid.areas.to(truth.device), self._centers.to(truth.device)
+        bits = (at_truth - (areas[truth] / EARTH_AREA_KM2).log()) / math.log(2)
+        self.information = self.information.index_add(0, group, bits)
+        best = centers[(log_mass if self._equal else log_mass - areas.log().to(log_mass)).argmax(1)]
+        radii = torch.tensor(RADII_KM, dtype=torch.float64, device=truth.device)
+        within = distance_km(best, centers[truth])[:, None] <= radii
+        self.within = self.within.index_add(0, group, within.to(torch.int64))
+
+    def compute(self) -> dict[str, Any]:
+        """Return, for all images or each stratum.
+
+        Returns:
+            `auc_log`, `auc_linear`, `median_area` in km^2, `recall_1e6` at 1e6 km^2, `support_miss`: see
+            `RecallVsArea`; `bits`, the mean of log2(density at the truth / uniform density); `within_750km` and others,
+            the shares of images whose truth is so near to the centre of the densest cell.
+        """
+        if self.strata is None:
+            return self._flat(slice(None))
+        present = [index for index in range(len(self.strata)) if self.images[index]]
+        return {
+            f"{self.strata[index]}_{name}": value
+            for index in present
+            for name, value in self._flat(slice(index, index + 1)).items()
+        }
+
+    def _flat(self, groups: slice) -> dict[str, Tensor]:
+        summary = self._summary(groups)
+        images = summary["images"].to(torch.float64)
+        shares = (self.within[groups].sum(0) / images).unbind()
+        return {
+            **{name: summary[name] for name in ("auc_log", "auc_linear", "median_area")},
+            "support_miss": summary["support_miss"].to(torch.float64),
+            "recall_1e6": summary["recall"][0],
+            "bits": self.information[groups].sum() / images,
+            **{f"within_{radius:g}km": share for radius, share in zip(RADII_KM, shares, strict=True)},
+        }

@@ -1,0 +1,160 @@
+"""Families of eigenfields that kernels are built on, all tangent to the same surface.
+
+    "connection"        eigenfields of the connection Laplacian: the published method
+    "projected"         constant ambient directions times eigenfunctions of the graph Laplacian, projected to the
+                        tangent planes (Hutchinson et al., NeurIPS 2021): best where fields are smooth in ambient space
+    "curl_free"         gradients of eigenfunctions
+    "divergence_free"   the same, turned by a right angle; oriented surfaces alone
+    "hodge"             both together (after Robert-Nicoud, Krause and Borovitskiy, 2024)
+
+Eigenfields are in coordinates of the tangent frames, and of mean square 1 per component where they are orthonormal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.checks import require, require_choice, require_positive
+from zoo.rvgp.kernels import Kind, Normalization, SpectralKernel
+from zoo.spectral.connection import ConnectionLaplacian
+from zoo.spectral.nystrom import Extension, extend
+from zoo.spectral.point_graph import Array, sum_at
+
+Family = Literal["connection", "projected", "curl_free", "divergence_free", "hodge"]
+FAMILIES: tuple[Family, ...] = ("connection", "projected", "curl_free", "divergence_free", "hodge")
+
+
+@dataclass(frozen=True)
+class FieldBasis:
+    """Eigenfields at the points of a surface, and how to continue them.
+
+    Attributes:
+        family: see the top of this file.
+        geometry: the surface.
+        eigvals: (k,) float64, >= 0, ascending within each part of the family, in the units of the graph.
+        tangent: (n, d, k) float64, in the frames of the geometry.
+        frames: (n, D, d) float64, the frames.
+    """
+
+    family: Family
+    geometry: ConnectionLaplacian
+    eigvals: Tensor
+    tangent: Tensor
+    frames: Tensor
+
+    @property
+    def size(self) -> int:
+        """The number of eigenfields k."""
+        return len(self.eigvals)
+
+    @property
+    def powers(self) -> Tensor:
+        """The mean square of each eigenfield per tangent component, (k,)."""
+        return (self.tangent**2).mean((0, 1))
+
+    @property
+    def ambient(self) -> Tensor:
+        """The eigenfields in ambient coordinates: (n, D, k)."""
+        return self.frames @ self.tangent
+
+    def kernel(self, kind: Kind = "matern", normalization: Normalization = "variance") -> SpectralKernel:
+        """Return a kernel on these eigenfields."""
+        rows = self.frames.shape[0] * self.frames.shape[1]
+        return SpectralKernel(kind, self.eigvals, self.powers, normalization, rows)
+
+    def at(self, points: Tensor | Array, n_neighbors: int = 10) -> tuple[Tensor, Tensor]:
+        """Return eigenfields (m, d, k) at new points (m, D), and the tangent frames (m, D, d) there."""
+        extension = extend(self.geometry, points, n_neighbors)
+        if self.family == "connection":
+            fields = extension.fields(self.eigvals.numpy(), self.geometry.eigvecs[:, :, : self.size])
+        else:
+            fields = _scalar_fields(self.family, self.geometry, self.size, extension)[1]
+        return torch.from_numpy(fields), torch.from_numpy(extension.frames)
+
+
+def field_basis(geometry: ConnectionLaplacian, family: Family = "connection", size: int | None = None) -> FieldBasis:
+    """Return a family of eigenfields on a surface.
+
+    Args:
+        geometry: the surface, with as many eigenpairs as "connection" is to have.
+        family: see the top of this file.
+        size: number of eigenfields; as many as `geometry` has if None. "projected" rounds it down to a multiple of D,
+            "hodge" to an even number.
+
+    Raises:
+        ValueError: the family is unknown, needs an orientation that the surface lacks, or the size is out of its range.
+    """
+    require_choice("family", family, FAMILIES)
+    available = len(geometry.eigvals)
+    size = available if size is None else size
+    require_positive(size=size)
+    frames = torch.from_numpy(geometry.frames)
+    if family == "connection":
+        require(size <= available, "size", size, f"at most {available}, the eigenpairs of the geometry")
+        eigvals, fields = geometry.eigvals[:size], geometry.eigvecs[:, :, :size]
+    else:
+        if family in ("divergence_free", "hodge"):
+            oriented = geometry.dim == 2 and bool((np.linalg.det(geometry.transports) > 0).all())
+            require(oriented, "family", family, "another one: this surface is not an oriented one of two dimensions")
+        eigvals, fields = _scalar_fields(family, geometry, size, None)
+    return FieldBasis(family, geometry, torch.from_numpy(eigvals.copy()), torch.from_numpy(fields.copy()), frames)
+
+
+def _scalar_fields(
+    family: Family, geometry: ConnectionLaplacian, size: int, extension: Extension | None
+) -> tuple[Array, Array]:
+    """Return eigenvalues (k,) and eigenfields (m, d, k) made of eigenfunctions, at old points or at new ones."""
+    ambient = geometry.points.shape[1]
+    number = {"projected": max(1, size // ambient), "hodge": 1 + max(1, size // 2)}.get(family, 1 + size)
+    eigvals, functions = geometry.scalar_eigenpairs(number)
+    if family == "projected":
+        frames = geometry.frames if extension is None else extension.frames
+        values = functions if extension is None else extension.functions(eigvals, functions)
+        fields = np.einsum("npd,nk->ndkp", frames, values)
+        return np.repeat(eigvals, ambient), fields.reshape(*fields.shape[:2], -1)
+    # The constant function has no gradient.
+    eigvals, functions = eigvals[1:], functions[:, 1:]
+    rough = gradient(geometry, functions)
+    # Eigenfunctions of irregular graphs wiggle from point to point. Each gradient is the mean of those around.
+    if extension is None:
+        (source, target), weights, rotations, degree = (
+            geometry.edge_index,
+            geometry.weights,
+            geometry.transports,
+            geometry.degree,
+        )
+    else:
+        source, target, weights, rotations, degree = (
+            extension.source,
+            extension.target,
+            extension.weights,
+            extension.transports,
+            extension.degree,
+        )
+    gradients = np.zeros((len(degree), *rough.shape[1:]))
+    for column in range(rough.shape[2]):
+        moved = np.einsum("eab,eb->ea", weights[:, None, None] * rotations, rough[target, :, column])
+        gradients[:, :, column] = sum_at(source, moved, len(degree)) / degree[:, None]
+    # To mean square 1 per component: |grad f|^2 is lambda f^2 in the mean.
+    gradients *= np.sqrt(geometry.scale * geometry.dim / eigvals)
+    turned = np.stack([-gradients[:, 1], gradients[:, 0]], axis=1) if geometry.dim == 2 else gradients
+    if family == "hodge":
+        return np.concatenate([eigvals, eigvals]), np.concatenate([gradients, turned], axis=2)
+    return eigvals, gradients if family == "curl_free" else turned
+
+
+def gradient(geometry: ConnectionLaplacian, functions: Array) -> Array:
+    """Return gradients of functions (n, k) by least squares in the tangent plane of each point: (n, d, k)."""
+    source, target = geometry.edge_index
+    steps = np.einsum("epd,ep->ed", geometry.frames[source], geometry.points[target] - geometry.points[source])
+    normal = sum_at(source, steps[:, :, None] * steps[:, None, :], geometry.num_points)
+    changes = functions[target] - functions[source]
+    # One function at a time: the changes of all of them along all edges would fill the memory.
+    right = [sum_at(source, steps * change[:, None], geometry.num_points) for change in changes.T]
+    gradients = np.linalg.pinv(normal, hermitian=True) @ np.stack(right, axis=2)
+    return gradients.astype(np.float64, copy=False)
