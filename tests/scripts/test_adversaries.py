@@ -10,7 +10,7 @@ def test_found_is_printed_and_written(tmp_path, monkeypatch, capsys):
     main(["disc", "--output", str(tmp_path)])
     printed = capsys.readouterr().out
     assert "identical bit by bit: yes" in printed
-    assert (tmp_path / "found.txt").read_text() in printed
+    assert (tmp_path / "disc.txt").read_text() in printed
     assert (tmp_path / "disc.png").exists()
 
 

@@ -120,7 +120,7 @@ def demonstrate(order: int = 3, sizes: tuple[int, ...] = (300, 3000, 30000), see
             f"{name:<18} {_yes(answer.identical):>11} {answer.tame:12.4f} {answer.twisted:15.4f}"
             for name, answer in answers.items()
         ]
-    return Report(lines, {"disc": _figure(tame, twisted, answers)})
+    return Report("disc", lines, {"disc": _figure(tame, twisted, answers)})
 
 
 def _yes(fact: bool) -> str:

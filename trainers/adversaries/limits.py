@@ -139,7 +139,7 @@ def demonstrate() -> Report:
         found["N, then epsilon"].path_verdict(path, tolerance=0.1)
     except ValueError as refusal:
         lines += ["", f"the diagonal path is refused: {refusal}"]
-    return Report(lines, {"limits": _figure(found)})
+    return Report("limits", lines, {"limits": _figure(found)})
 
 
 def _figure(found: dict[str, TowerStudy]) -> Figure:
@@ -151,7 +151,7 @@ def _figure(found: dict[str, TowerStudy]) -> Figure:
     for level in (0.8, 0.4, 0.2):
         shade = shade + (certified_region(factors, level, window, window).labels + 1) / 2
     plane.imshow(shade.numpy(), extent=(*window, *window), origin="lower", cmap="Greys", vmin=0, vmax=6)
-    plane.add_patch(Circle((0, 0), 1, fill=False, color="tab:red", label="exact spectrum"))
+    plane.add_patch(Circle((0, 0), 1, fill=False, color="tab:red", label="approximate point spectrum"))
     eigenvalues = edmd(factors).eigenvalues
     plane.plot(eigenvalues.real, eigenvalues.imag, "C0o", markersize=4, label="EDMD, 1 and 16 delays")
     plane.set(title=r"verified: $\tau_{17}$ < 0.8, 0.4, 0.2", xlabel=r"Re $\lambda$", ylabel=r"Im $\lambda$")

@@ -66,16 +66,15 @@ def golden_rotation(digits: int = 60) -> Fraction:
 
 def coboundary_norms(rotation: Fraction, harmonics: Sequence[int]) -> list[float]:
     """Return the norms of h_n in L^2 for ascending numbers n, with k nu in exact arithmetic."""
-    squares, norms, k = 0.0, [], 0
+    squares, norms, k, turn, one = 0.0, [], 0, 0, rotation.denominator
     for n in harmonics:
         while k < n:
-            k += 1
-            distance = (k * rotation) % 1
-            distance = min(distance, 1 - distance)
-            # log of |e^(2 pi i d) - 1| = 2 sin(pi d), where d may be below the smallest float.
-            logarithm = math.log(distance.numerator) - math.log(distance.denominator) + math.log(2 * math.pi)
+            k, turn = k + 1, (turn + rotation.numerator) % one
+            distance = min(turn, one - turn)  # of k nu from an integer, in units of 1 / one
+            # log |e^(2 pi i d) - 1| = log 2 sin(pi d), where d may be below the smallest float.
+            logarithm = math.log(2 * math.pi) + math.log(distance) - math.log(one)
             if logarithm > -10:
-                logarithm = math.log(2 * math.sin(math.pi * float(distance)))
+                logarithm = math.log(2 * math.sin(math.pi * (distance / one)))
             squares += 2 * math.exp(2 * (log_coefficient(k) - logarithm))
         norms.append(math.sqrt(squares))
     return norms
@@ -163,7 +162,9 @@ def demonstrate(most: int = 20000) -> Report:
         f"averages over {SAMPLES} snapshots: n / {SAMPLES} of P is noise",
         "the system near a resonance has eigenfunctions, its limit is 1 in both orders, and no stage here shows it",
     ]
-    return Report(lines, {"coboundaries": _norm_figure(harmonics, norms, denominators), "rage": _rage_figure(studies)})
+    return Report(
+        "torus", lines, {"coboundaries": _norm_figure(harmonics, norms, denominators), "rage": _rage_figure(studies)}
+    )
 
 
 def _norm_figure(harmonics: list[int], norms: dict[str, list[float]], denominators: list[int]) -> Figure:

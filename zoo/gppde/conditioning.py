@@ -33,6 +33,7 @@ from zoo.gppde.operators import Index
 
 CHUNK = 4096  # points predicted at a time
 TINY = 1e-300
+NOISE_STEPS = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +169,13 @@ def _fit_noise(
         return loss.item(), parameters.grad.numpy()  # type: ignore[union-attr] # it was asked for
 
     start = [math.log(float(right.square().mean())), *(2 * math.log(0.1 * spread[number]) for number in unknown)]
-    result = minimize(objective, np.array(start), jac=True, method="L-BFGS-B", bounds=[(c - 30, c + 30) for c in start])
+    result = minimize(
+        objective,
+        np.array(start),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(c - 30, c + 30) for c in start],
+        options={"maxiter": NOISE_STEPS},
+    )
     best = torch.from_numpy(result.x)
     return tuple(variances(best).sqrt().tolist()), math.exp(result.x[0])

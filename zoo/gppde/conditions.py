@@ -179,17 +179,14 @@ def side_conditions(
     return sorted(result, key=lambda condition: condition.order)
 
 
-def side_rows(sides: Sequence[SideCondition], points: Tensor) -> tuple[list[Rows], Tensor]:
-    """Return the conditions on sides as functionals, and which nodes of the grid are left for the equation.
+def side_rows(sides: Sequence[SideCondition], points: Tensor) -> list[Rows]:
+    """Return the conditions on sides as functionals.
 
     Where two conditions meet at a corner, the first in the list holds.
 
     Args:
         sides: from `side_conditions`.
         points: of the grid, (M_1, .., M_d, d).
-
-    Returns:
-        The functionals, and a mask (M_1, .., M_d) of the nodes that carry no condition.
     """
     dimensions = points.size(-1)
     taken = torch.zeros(points.shape[:-1], dtype=torch.bool)
@@ -206,7 +203,7 @@ def side_rows(sides: Sequence[SideCondition], points: Tensor) -> tuple[list[Rows
         if side.periodic:
             parts.append(Part(points.select(side.dimension, -1 - side.end)[free], {index: -one}))
         result.append(Rows(side.label, tuple(parts), side.values[..., free], side.noise))
-    return result, ~taken
+    return result
 
 
 def _outward(value: Value, side: Side) -> Value:
@@ -255,6 +252,8 @@ def require_determined(operator: Operator, box: Box, conditions: Sequence[Condit
         )
         noise = getattr(condition, "noise", 0.0)
         require(noise is None or noise >= 0, "noise", noise, "a standard deviation >= 0, or None to find it")
+        at_ends = box.dimensions == 1 and not isinstance(condition, Observations)
+        require(not at_ends or noise is not None, "noise", noise, "a number: the ends' two values cannot tell it")
     held = [_sides_of(condition, box) for condition in conditions]
     observed = sum(len(c.points) for c in conditions if isinstance(c, Observations))
     missing = []

@@ -152,7 +152,9 @@ class Evidence:
             value = self(parameters)
         except NotPositiveDefiniteError:
             return float("inf"), torch.zeros_like(parameters)
-        (gradient,) = torch.autograd.grad(value, parameters, allow_unused=True)
+        if not value.requires_grad:  # nothing is searched: the amplitude is in closed form
+            return float(value), torch.zeros_like(parameters)
+        (gradient,) = torch.autograd.grad(value, parameters)
         return float(value.detach()), gradient
 
     def hessian(self, parameters: Tensor, places: Sequence[int]) -> Tensor:

@@ -25,6 +25,7 @@ MAX_PEAKS = 8
 FLOOR = 1e-6  # of the largest power
 HALF_WIDTH = 2  # bins of the unpadded transform that a peak fills on each side
 NYQUIST_WARNING = 0.9
+HIGH = 1e-2  # of the largest power
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def solution_peaks(
         scale = instances.flatten(1).abs().amax(1).clamp_min(torch.finfo(source.dtype).tiny)
         lines = (instances / scale.reshape(-1, *[1] * dimensions)).movedim(j + 1, -1).reshape(-1, len(grid))
         peaks = peaks_of(lines, spacing)
+        powers = peaks.power
         if len(peaks.frequency):
             omega = 2 * math.pi * peaks.frequency
             own = {index[j]: c for index, c in coefficients.items() if sum(index) == index[j]}
@@ -97,7 +99,10 @@ def solution_peaks(
             peaks = Peaks(peaks.frequency, peaks.power / symbol**2)
         elif known[j]:
             peaks = peaks_of(torch.cat(list(known[j])), spacing)
-        fastest = float(peaks.frequency.max()) if len(peaks.frequency) else 0.0
+            powers = peaks.power
+        # Noise has peaks everywhere, none of them high.
+        high = peaks.frequency[powers >= HIGH * powers.max()] if len(powers) else peaks.frequency
+        fastest = float(high.max()) if len(high) else 0.0
         if fastest > NYQUIST_WARNING / (2 * spacing):
             warnings.warn(
                 f"the data oscillate {fastest:.4g} times per unit along coordinate {j}, but the grid resolves no more "

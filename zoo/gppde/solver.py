@@ -61,6 +61,8 @@ COLLOCATION_LENGTHS = (3.0, 1.0, 0.3, 0.1)
 CONDITIONED_NODES = 1200  # of a grid in two and more dimensions
 NEWTON_STEPS = 30
 NEWTON_TOLERANCE = 1e-10
+NEWTON_STAGNATION = 1e-6
+CHOOSING_STEPS = 4
 
 Source = float | Tensor | Callable[[Tensor], Tensor]
 
@@ -166,11 +168,10 @@ class _Problem:
         self.points = mesh(self.grids)
         self.source = source_values(source, self.points)
         self.sides = side_conditions(box, self.grids, operator, conditions)
-        side, free = side_rows(self.sides, self.points)
-        self.known_rows = [*side, *observation_rows(operator, conditions)]
-        # In one dimension the equation holds at the ends too; elsewhere conditions take its place at their nodes.
-        self.where = torch.ones_like(free) if box.dimensions == 1 else free
-        self.equation_points = self.points[self.where]
+        self.known_rows = [*side_rows(self.sides, self.points), *observation_rows(operator, conditions)]
+        # The equation holds on the sides too, beside the conditions.
+        self.equation_points = self.points.reshape(-1, box.dimensions)
+        self.equation_values = self.source.flatten(self.source.ndim - box.dimensions)
 
     def peaks(self) -> list[Peaks]:
         """Return the frequencies along each coordinate."""
@@ -193,15 +194,15 @@ class _Problem:
     def rows(self, coefficients: dict[str, Tensor]) -> list[Rows]:
         """Return all data of a linear problem, given its unknown coefficients."""
         operator = self.operator.with_coefficients(coefficients) if coefficients else self.operator
-        terms = {index: c if c.ndim == 0 else c[self.where] for index, c in operator.coefficients(self.points).items()}
+        terms = {index: c.flatten() if c.ndim else c for index, c in operator.coefficients(self.points).items()}
         part = Part(self.equation_points, terms)
-        return [Rows("equation", (part,), self.source[..., self.where], self.source_noise), *self.known_rows]
+        return [Rows("equation", (part,), self.equation_values, self.source_noise), *self.known_rows]
 
     def linearized_rows(self, values: dict[tuple[int, ...], Tensor]) -> list[Rows]:
         """Return the data of Newton's linear problem at a function, from its derivatives at the equation's points."""
         terms, offset = self.operator.linearized(self.equation_points, values)
         part = Part(self.equation_points, terms)
-        right = self.source[..., self.where] + offset
+        right = self.equation_values + offset
         return [Rows("equation", (part,), right, self.source_noise), *self.known_rows]
 
 
@@ -244,12 +245,7 @@ def _conditioned(problem: _Problem, kernels: Kernels | None) -> Solution:
         "one instance at a time of a nonlinear equation",
     )
     require(not operator.unknowns, "operator", operator.name, "known coefficients in a nonlinear operator")
-    values = _zeros(problem)
-    posterior = best(problem.linearized_rows(values))
-    posterior, values = _newton(problem, posterior, values, covariances)
-    again = best(problem.linearized_rows(values))
-    if again.log_evidence > posterior.log_evidence + 1e-6 * posterior.log_evidence.abs():
-        posterior, _ = _newton(problem, again, values, covariances)
+    posterior = _newton(problem, best, covariances)
     return ConditionedSolution("direct", problem.box, posterior.kernels, posterior=posterior)
 
 
@@ -258,20 +254,21 @@ def _zeros(problem: _Problem) -> dict[tuple[int, ...], Tensor]:
     return {index: zero for index in problem.operator.indices}
 
 
-def _newton(
-    problem: _Problem, posterior: Posterior, values: dict[tuple[int, ...], Tensor], covariances: Covariances
-) -> tuple[Posterior, dict[tuple[int, ...], Tensor]]:
-    """Iterate with the kernels of the posterior, which is that at `values`."""
+def _newton(problem: _Problem, best: Callable[[Sequence[Rows]], Posterior], covariances: Covariances) -> Posterior:
+    """Return the posterior at the solution of a nonlinear equation; the first steps choose the kernels anew."""
     operator, points, previous = problem.operator, problem.equation_points, math.inf
-    for _ in range(NEWTON_STEPS):
+    values = _zeros(problem)
+    posterior = best(problem.linearized_rows(values))
+    for step in range(NEWTON_STEPS):
         updated = {index: posterior.mean(points, index) for index in operator.indices}
         size = max(_relative_change(updated[index], values[index]) for index in operator.indices)
         values = updated
         # Small steps that no longer shrink are rounding errors.
-        if size <= NEWTON_TOLERANCE or (size <= 1e-6 and size > previous / 2):
-            return posterior, values
+        if size <= NEWTON_TOLERANCE or (size <= NEWTON_STAGNATION and size > previous / 2):
+            return posterior
         previous = size
-        posterior = condition(posterior.kernels, problem.linearized_rows(values), covariances)
+        rows = problem.linearized_rows(values)
+        posterior = best(rows) if step < CHOOSING_STEPS else condition(posterior.kernels, rows, covariances)
     raise NotConvergedError(
         f"Newton's iteration for {operator.name} did not converge in {NEWTON_STEPS} steps; the last changed the "
         f"solution by {size:.2g} of its size"

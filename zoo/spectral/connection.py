@@ -44,7 +44,7 @@ from zoo.spectral.point_graph import (
     Ties,
     check_points,
     connect,
-    nearest_neighbors,
+    nearest_with_ties,
     neighbor_graph,
     pattern,
     undirected,
@@ -199,7 +199,7 @@ def connection_laplacian(
         dim: dimension d of the manifold; estimated from `explained_variance` if None.
         explained_variance: share of the variance in a neighbourhood that the tangent space explains, in (0, 1].
         frame_neighbors: neighbours for the tangent frames, in units of `n_neighbors`; a neighbourhood holds
-            the point and int(n_neighbors * frame_neighbors) nearest ones.
+            the point and int(n_neighbors * frame_neighbors) nearest ones, more where distances are equal.
         weights: "unit"; "gaussian", exp(-distance^2 / bandwidth); or "cotan", which needs `faces` and has the vertex
             areas as mass.
         bandwidth: a length^2 for "gaussian"; the square of the median edge if None.
@@ -308,9 +308,11 @@ def _frames(
         check_frames(given, cloud)
         require(dim in (None, given.shape[2]), "dim", dim, f"{given.shape[2]}, the number of columns of frames")
         return given, None
-    own = np.arange(len(cloud))[:, None]
-    neighborhoods = np.concatenate([own, nearest_neighbors(cloud, size - 1)[0]], axis=1)
-    directions, singular_values = principal_directions(cloud, neighborhoods)
+    # A neighbour left out of a tie would tilt the frame.
+    neighbors, members = nearest_with_ties(cloud, size - 1)
+    neighborhoods = np.concatenate([np.arange(len(cloud))[:, None], neighbors], axis=1)
+    members = np.concatenate([np.ones((len(cloud), 1), dtype=bool), members], axis=1)
+    directions, singular_values = principal_directions(cloud, neighborhoods, members)
     if dim is None:
         dim = estimate_dimension(singular_values, explained_variance)
     else:

@@ -12,6 +12,7 @@ handedness. Source: Singer and Wu, "Vector diffusion maps and the connection Lap
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zoo.checks import require, require_positive
 from zoo.spectral.point_graph import Array, Indices
@@ -20,12 +21,15 @@ ROWS = 65536
 """Points decomposed at once, which bounds the memory of large clouds."""
 
 
-def principal_directions(points: Array, neighborhoods: Indices) -> tuple[Array, Array]:
+def principal_directions(
+    points: Array, neighborhoods: Indices, members: NDArray[np.bool_] | None = None
+) -> tuple[Array, Array]:
     """Return the principal directions of the neighbourhood of each point.
 
     Args:
         points: (n, D).
         neighborhoods: (n, K) indices, the point itself usually among them.
+        members: (n, K), which of them count; all if None.
 
     Returns:
         Orthonormal directions (n, D, r) in columns, r = min(D, K), and singular values (n, r), descending.
@@ -33,7 +37,10 @@ def principal_directions(points: Array, neighborhoods: Indices) -> tuple[Array, 
     directions, values = [], []
     for first in range(0, len(points), ROWS):
         cloud = points[neighborhoods[first : first + ROWS]]
-        _, singular, right = np.linalg.svd(cloud - cloud.mean(axis=1, keepdims=True), full_matrices=False)
+        share = np.ones(cloud.shape[:2]) if members is None else members[first : first + ROWS].astype(np.float64)
+        mean = (share[:, :, None] * cloud).sum(axis=1) / share.sum(axis=1)[:, None]
+        centred = share[:, :, None] * (cloud - mean[:, None])
+        _, singular, right = np.linalg.svd(centred, full_matrices=False)
         directions.append(right.transpose(0, 2, 1))
         values.append(singular)
     return np.concatenate(directions), np.concatenate(values)

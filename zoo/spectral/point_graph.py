@@ -70,6 +70,29 @@ def nearest_neighbors(points: Array, number: int) -> tuple[Indices, Array]:
     return np.take_along_axis(indices, order, 1), np.take_along_axis(distances, order, 1)
 
 
+def nearest_with_ties(points: Array, number: int) -> tuple[Indices, NDArray[np.bool_]]:
+    """Return the nearest other points of each point, and all that are as near as the last of them.
+
+    Args:
+        points: (n, D).
+        number: how many without ties, from 1 to n - 1.
+
+    Returns:
+        Indices (n, M), by distance, M as large as it takes for the point with the most ties; and which of them count.
+
+    Raises:
+        ValueError: there are too few points, or two of them coincide.
+    """
+    most = len(points) - 1
+    asked = max(number, min(most, number + 1))
+    while True:
+        indices, distances = nearest_neighbors(points, asked)
+        chosen = distances <= distances[:, number - 1 : number] * (1 + SAME_DISTANCE)
+        if asked >= most or not chosen[:, -1].any():
+            return indices, chosen
+        asked = min(most, 2 * asked)
+
+
 def neighbor_graph(points: Array, n_neighbors: int = 10, ties: Ties = "all") -> Indices:
     """Return the undirected graph with an edge wherever one of two points is among the nearest of the other.
 
@@ -87,17 +110,13 @@ def neighbor_graph(points: Array, n_neighbors: int = 10, ties: Ties = "all") -> 
     """
     require_choice("ties", ties, ("all", "index"))
     require_positive(n_neighbors=n_neighbors)
-    n = len(points)
-    asked = n_neighbors if ties == "index" else max(n_neighbors, min(n - 1, n_neighbors + 1))
-    while True:
-        indices, distances = nearest_neighbors(points, asked)
-        reach = distances[:, n_neighbors - 1 : n_neighbors] * (1 + SAME_DISTANCE)
-        chosen = distances <= reach if ties == "all" else np.ones_like(distances, dtype=bool)
-        if ties == "index" or asked >= n - 1 or not chosen[:, -1].any():
-            break
-        asked = min(n - 1, 2 * asked)
-    sources = np.broadcast_to(np.arange(n)[:, None], indices.shape)
-    return undirected(np.stack([sources[chosen], indices[chosen]]), n)
+    if ties == "all":
+        indices, chosen = nearest_with_ties(points, n_neighbors)
+    else:
+        indices = nearest_neighbors(points, n_neighbors)[0]
+        chosen = np.ones_like(indices, dtype=bool)
+    sources = np.broadcast_to(np.arange(len(points))[:, None], indices.shape)
+    return undirected(np.stack([sources[chosen], indices[chosen]]), len(points))
 
 
 def undirected(edge_index: Indices, num_nodes: int) -> Indices:

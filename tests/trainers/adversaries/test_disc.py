@@ -45,6 +45,6 @@ def test_report(tmp_path):
     assert "350 snapshots, identical bit by bit: yes" in text and "NO" not in text
     assert "distance of the two spectra: 1.4142, hence an error of 0.7071" in text
     files = report.write(tmp_path / "new")
-    assert [path.name for path in files] == ["found.txt", "disc.png"]
+    assert [path.name for path in files] == ["disc.txt", "disc.png"]
     assert all(path.stat().st_size > 0 for path in files)
     assert files[0].read_text() == text + "\n"

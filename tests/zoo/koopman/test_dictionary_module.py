@@ -1,5 +1,6 @@
 """Learned dictionaries and the autoencoder without a trainer."""
 
+import math
 import pickle
 from typing import get_args
 
@@ -194,3 +195,18 @@ def test_autoencoder_learns_the_rates_of_an_oscillation():
 def test_trajectories_must_be_as_long_as_the_loss_looks():
     with pytest.raises(ValueError, match="steps ahead=50 is not allowed; give at most 11"):
         KoopmanAutoencoder().fit(oscillation())
+
+
+def test_delays_forecast_the_newest_snapshot():
+    orbit = torch.cos(0.3 * torch.arange(80, dtype=torch.float64))
+    found = learner(delays=2, forecast_weight=1.0, forecast_steps=4).double().fit(orbit, epochs=5)
+    assert found.target_names == ["x1[t]"]
+    assert (found.eigenvalues_ - complex(math.cos(0.3), math.sin(0.3))).abs().min() < 1e-9
+    torch.testing.assert_close(found.predict(orbit[:2], 3)[:, 0], orbit[1:5], rtol=0, atol=1e-6)
+    data = found._read(orbit, None, 1, None)
+    found._follow(data.x, data.y)
+    batch = {"state": data.x, "next_state": data.y, "index": torch.arange(len(data))}
+    total = found.loss(batch).item()
+    found.hparams["forecast_weight"] = 0.0
+    # The states are in the dictionary, whose linear part is invariant: forecasts are exact, whatever the network.
+    assert total == pytest.approx(found.loss(batch).item(), abs=1e-12)

@@ -222,3 +222,11 @@ def test_numpy_and_torch_and_lists_are_the_same():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         connection_laplacian(shapes.sphere(100), **{"k": 4, **arguments})
+
+
+@pytest.mark.parametrize("n_neighbors", [2, 3, 10])
+def test_ties_do_not_tilt_frames(n_neighbors):
+    angle = 2 * np.pi * np.arange(40) / 40
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    frames = connection_laplacian(circle, 2, n_neighbors=n_neighbors, dim=1).frames[:, :, 0]
+    np.testing.assert_allclose((frames * circle).sum(1), 0, atol=1e-12)
