@@ -1,10 +1,11 @@
-"""Vector fields on surfaces: exact ones, meshes, and anyone's points."""
+"""Vector fields on surfaces: exact ones, meshes, brain waves on a head, and anyone's points."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datamodules.surfaces.clouds import MeshField, PointCloudField
+    from datamodules.surfaces.eeg import SyntheticEEG
     from datamodules.surfaces.generated import Ellipsoid, FlatTorus, KleinBottle, MoebiusStrip, Sphere, Torus
 
 _HOMES = {
@@ -15,9 +16,20 @@ _HOMES = {
     "MoebiusStrip": "generated",
     "PointCloudField": "clouds",
     "Sphere": "generated",
+    "SyntheticEEG": "eeg",
     "Torus": "generated",
 }
-__all__ = ["Ellipsoid", "FlatTorus", "KleinBottle", "MeshField", "MoebiusStrip", "PointCloudField", "Sphere", "Torus"]
+__all__ = [
+    "Ellipsoid",
+    "FlatTorus",
+    "KleinBottle",
+    "MeshField",
+    "MoebiusStrip",
+    "PointCloudField",
+    "Sphere",
+    "SyntheticEEG",
+    "Torus",
+]
 
 
 def __getattr__(name: str) -> Any:

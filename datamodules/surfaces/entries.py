@@ -13,3 +13,15 @@ POSITION = "position"
 VECTOR = "vector"
 """(B, D) float64, the tangent vector there: with noise in the training split, the truth in the others; absent from a
 user's own points."""
+
+FIELD = "field"
+"""(B, n, D) float64, of time series: the vectors at all n points of the montage, labelled or not."""
+
+SUBJECT = "subject"
+"""(B,) int64, whose recording a field is from; each subject is in one split."""
+
+GROUP = "group"
+"""(B,) int64, 0 or 1, the group of the subject."""
+
+FRAME = "frame"
+"""(B,) int64, the number of the field in the recording."""

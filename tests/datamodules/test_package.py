@@ -71,6 +71,7 @@ def test_every_listed_datamodule_is_one():
             "MoebiusStrip",
             "PointCloudField",
             "Sphere",
+            "SyntheticEEG",
             "Torus",
         ],
     }
