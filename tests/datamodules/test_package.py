@@ -63,6 +63,17 @@ def test_every_listed_datamodule_is_one():
         "graphs": ["SubstructureCounting", "ZINC"],
         "images": ["CUB", "ImageFolder", "ImageNetLocalization", "Imagenette", "Pets", "ShapeTex", "VOC", "WSOL"],
         "molecules": ["AcAc", "ExtXYZ", "MorseMolecules", "NBody", "ThreeBPA"],
+        "surfaces": [
+            "Ellipsoid",
+            "FlatTorus",
+            "KleinBottle",
+            "MeshField",
+            "MoebiusStrip",
+            "PointCloudField",
+            "Sphere",
+            "SyntheticEEG",
+            "Torus",
+        ],
     }
     assert paths == [f"datamodules.{folder}.{name}" for folder in names for name in names[folder]]
     for path in paths:

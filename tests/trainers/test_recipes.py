@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 from torchvision.models import resnet50
 
 from tests.datamodules.images.test_adapters import imagenet, save
+from tests.datamodules.molecules.toys import three_bpa
 from tests.trainers.small_fields import FIELDS
 from trainers.catalogue import list_recipes
 from trainers.cli import main
@@ -37,6 +38,13 @@ def few(trajectories, *words):
 DATA = {
     "eigencam/folder": own_folder,
     "eigencam/imagenet": tiny_imagenet,
+    "koopman/autoencoder_slow_manifold": few(8),
+    **{
+        f"koopman/{name}_duffing": few(8)
+        for name in ("edmd_dl", "edmd_hermite", "reskoopnet", "residual_dictionary", "vampnet")
+    },
+    "gaunt/3bpa": three_bpa,
+    "gaunt/3bpa_small": three_bpa,
     "koopman/duffing": few(20, "--model.dictionary_kwargs", '{"count": 20}'),
     "koopman/kernel_van_der_pol": few(20, "--model.functions", "20"),
     "koopman/lorenz_measure": few(1, "--data.num_steps", "50"),

@@ -2,8 +2,8 @@
 
 F(x, y) = (x + nu, y + f(x)) mod 1 (Anzai). Where f(x) = c + h(x + nu) - h(x), e^(2 pi i (y - h)) is an eigenfunction;
 then h_k = f_k / (e^(2 pi i k nu) - 1) with small divisors. Every truncation of f at |k| <= n has such an h_n; for the
-golden mean their norms converge, for a nu that rational numbers approach fast enough they do not, and that happens at
-frequencies whose coefficients f_k are far below the last bit of any data.
+golden mean their norms converge, for a nu that rational numbers approach fast enough they do not, and no h in L^2 is
+left; that happens at frequencies whose coefficients f_k are far below the last bit of any data.
 
 The second part takes the limits of RAGE's P(n, L) (`zoo.koopman.rage`) for g = e^(2 pi i y) in both orders. Where f is
 a coboundary, g is a sum of eigenfunctions; with f(x) = x + c its images are orthogonal to each other, and

@@ -124,7 +124,8 @@ class KoopmanLearner(ClosedForm):
         distinct = len(names) > 0 and len(set(names)) == len(names)
         require(distinct, "target_names", target_names, "one or more distinct names")
         require(len(names) % delays == 0, "target_names", f"{len(names)} names", f"{delays} snapshots of equally many")
-        self.hparams["target_names"] = names
+        if self.hparams["target_names"] is None:
+            self.hparams["target_names"] = names
         self.target_names = names[-(len(names) // delays) :]
         self.dictionary = self.make_dictionary(len(names))
         with torch.no_grad():
@@ -288,6 +289,10 @@ class KoopmanLearner(ClosedForm):
     def _require_fitted(self) -> None:
         if not self.is_fitted:
             raise RuntimeError(f"this {type(self).__name__} has no eigenpairs yet; call fit, or load a checkpoint")
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the constructor's arguments, which is what `sklearn.base.clone` asks for."""
+        return dict(self.hparams)
 
     @property
     def dt(self) -> float:

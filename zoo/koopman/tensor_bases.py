@@ -55,7 +55,7 @@ class TensorBasis(Dictionary):
         factors = torch.stack([functions.mT for functions in self.univariate(columns)])  # (degree + 1, d, M)
         product = factors[:, 0].index_select(0, self.indices[:, 0])
         for coordinate in range(1, self.dim):
-            product = product * factors[:, coordinate].index_select(0, self.indices[:, coordinate])
+            product *= factors[:, coordinate].index_select(0, self.indices[:, coordinate])
         return product.mT
 
 

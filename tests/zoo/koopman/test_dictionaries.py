@@ -159,8 +159,14 @@ def test_concatenation_and_networks():
     assert both.names[:4] == ["1", "x2", "x1", "e(0,0)"]
 
 
+@pytest.mark.parametrize("basis", [Monomials(3, 3), Chebyshev(2, 4), HermiteFunctions(2, 3)])
+def test_gradients_with_respect_to_states(basis):
+    x = torch.rand(4, basis.dim, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(basis, (x,))
+
+
 def test_buffers_follow_the_dictionary():
-    assert set(RadialFunctions(states()).state_dict()) == {"centers"}
+    assert set(RadialFunctions(states()).state_dict()) == {"centers", "scale"}
 
 
 @pytest.mark.parametrize(

@@ -187,6 +187,14 @@ def test_a_learner_is_pickled_and_rebuilt():
         assert torch.equal(other.predict([0.1, 0.2], 3), learner.predict([0.1, 0.2], 3))
 
 
+def test_scikit_learn_clones_it():
+    sklearn = pytest.importorskip("sklearn.base")
+    learner = EDMD("monomials", {"degree": 2}, target_names=["a", "b"], dt=0.5).fit(*slow_manifold(50))
+    clone = sklearn.clone(learner)
+    assert clone.get_params() == learner.get_params()
+    assert not clone.is_fitted
+
+
 def test_what_comes_too_early_or_does_not_fit_is_refused():
     with pytest.raises(RuntimeError, match="call fit, or load a checkpoint"):
         EDMD().predict([0.0], 1)
