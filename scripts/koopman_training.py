@@ -120,7 +120,7 @@ def draw(rows: list[dict[str, float | str]], path: Path) -> None:
             axis.plot(np.median(work, 0), np.median(values, 0), color=f"C{color}", label=name)
     axes[0].set(yscale="log", xlabel="optimiser steps", ylabel="median residual on held-out data")
     axes[1].set(xlabel="processor seconds of training")
-    axes[0].legend(fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=9)
     figure.savefig(path, dpi=120)
 
 

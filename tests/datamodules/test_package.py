@@ -63,6 +63,7 @@ def test_every_listed_datamodule_is_one():
         "graphs": ["SubstructureCounting", "ZINC"],
         "images": ["CUB", "ImageFolder", "ImageNetLocalization", "Imagenette", "Pets", "ShapeTex", "VOC", "WSOL"],
         "molecules": ["AcAc", "ExtXYZ", "MorseMolecules", "NBody", "ThreeBPA"],
+        "pdes": ["HighFrequencyPDE"],
         "surfaces": [
             "Ellipsoid",
             "FlatTorus",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 class ConstantModule(nn.Module):
-    """A module whose constants are kept in float64 and rounded from there whenever it changes dtype or device.
+    """A module whose constants are kept in float64 and rounded from there whenever it changes dtype.
 
     A float32 buffer that is cast to float64 would keep errors of 1e-7, and break identities that hold to 1e-12.
     Constants are non-persistent buffers: they follow from the arguments and do not belong into a checkpoint.
@@ -26,9 +26,12 @@ class ConstantModule(nn.Module):
         self.register_buffer(name, value.to(torch.get_default_dtype()), persistent=False)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        before = {name: getattr(self, name).dtype for name in self._exact}
         super()._apply(fn, recurse)
         for name, exact in self._exact.items():
             rounded = getattr(self, name)
-            if not rounded.is_meta:
-                setattr(self, name, exact.to(rounded.dtype).to(rounded.device))
+            if rounded.dtype != before[name]:
+                # Modules are also moved in inference mode, whose tensors no gradient may pass through later.
+                with torch.inference_mode(False):
+                    setattr(self, name, exact.to(rounded.dtype).to(rounded.device))
         return self

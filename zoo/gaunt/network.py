@@ -14,6 +14,7 @@ Source: Luo, Chen, Krishnapriyan, ICLR 2024, arXiv 2401.10216, sections 3.3 and 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -91,6 +92,22 @@ class Layer(nn.Module):
         return result, new_pseudo
 
 
+class Readout(nn.Module):
+    """A linear function of scalars, zero at first.
+
+    Args:
+        width: number of scalars.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(width))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return one number for each node: (N, width) -> (N,)."""
+        return features @ self.weight
+
+
 @register("gaunt-force-field")
 class GauntForceField(nn.Module):
     """The potential energy of atoms as a function of their positions, invariant under all symmetries of space.
@@ -127,6 +144,8 @@ class GauntForceField(nn.Module):
     shift: Tensor
     avg_num_neighbors: Tensor
 
+    # Weights that are made in inference mode could give no forces; checkpoints are verified there after a test.
+    @torch.inference_mode(mode=False)
     def __init__(
         self,
         elements: list[int],
@@ -189,16 +208,24 @@ class GauntForceField(nn.Module):
                     pseudo_out=bracket and not last,
                 )
             )
-            output = nn.Linear(readout_width if last else channels, 1, bias=False)
-            nn.init.zeros_(output.weight)
+            output = Readout(readout_width if last else channels)
             hidden = [nn.Linear(channels, readout_width, bias=False), nn.SiLU()] if last else []
             self.readouts.append(nn.Sequential(*hidden, output))
+        self.register_load_state_dict_post_hook(_round_constants)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
         exact = self.atomic_energies
         super()._apply(fn, recurse)
         self.atomic_energies = exact.to(self.atomic_energies.device)
         return self
+
+    @torch.inference_mode(mode=False)
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a copy whose weights are no inference tensors either."""
+        twin = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return twin
 
     def node_energies(self, elements: Tensor, vectors: Tensor, edge_index: Tensor) -> Tensor:
         """Return the interaction energies of atoms in eV, without E0: (N,) in the dtype of the vectors.
@@ -214,7 +241,7 @@ class GauntForceField(nn.Module):
         total = torch.zeros_like(features[:, 0, 0])
         for layer, readout in zip(self.layers, self.readouts, strict=True):
             features, pseudo = layer(features, pseudo, elements, edges, self.avg_num_neighbors)
-            total = total + readout(features[..., 0])[:, 0]
+            total = total + readout(features[..., 0])
         return self.scale * total + self.shift
 
     def forward(self, batch: Mapping[str, Tensor], compute_stress: bool = False) -> dict[str, Tensor]:
@@ -239,8 +266,10 @@ class GauntForceField(nn.Module):
         """
         numbers = batch["numbers"]
         with_gradients = torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
-        # Forces are derivatives, also where the caller wants none: Lightning validates in inference mode.
-        with torch.inference_mode(False), torch.enable_grad():
+        # Forces are derivatives, also where the caller wants none: Lightning validates in inference mode. And energies
+        # are differences of large numbers: not in half precision.
+        precise = torch.autocast(numbers.device.type, enabled=False)
+        with torch.inference_mode(False), torch.enable_grad(), precise:
             given = {name: tensor.clone() if tensor.is_inference() else tensor for name, tensor in batch.items()}
             elements = self.lookup[given["numbers"].clamp(0, MAX_ELEMENT)]
             if bool((elements < 0).any()):
@@ -273,6 +302,11 @@ class GauntForceField(nn.Module):
             if compute_stress:
                 result["stress"] = gradients[1] / _volumes(given)[:, None, None]
             return result if with_gradients else {name: tensor.detach() for name, tensor in result.items()}
+
+
+def _round_constants(network: nn.Module, _: object) -> None:
+    """Give constants, which no checkpoint holds, the precision of the parameters that were loaded."""
+    network.to(next(network.parameters()).dtype)
 
 
 def _volumes(batch: Mapping[str, Tensor]) -> Tensor:

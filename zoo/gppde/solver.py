@@ -53,7 +53,7 @@ METHODS = get_args(Method)
 
 # Kernels that the evidence chooses among, with length scales relative to the domain.
 CANDIDATES: tuple[tuple[Kind, float], ...] = tuple(
-    (kind, length) for kind in ("stm", "gm") for length in (0.1, 0.3, 1.0, 3.0)
+    (kind, length) for kind in ("stm", "gm") for length in (0.03, 0.1, 0.3, 1.0, 3.0)
 )
 # Of collocation, the first whose matrices can be factorised.
 COLLOCATION_LENGTHS = (3.0, 1.0, 0.3, 0.1)
@@ -61,8 +61,8 @@ COLLOCATION_LENGTHS = (3.0, 1.0, 0.3, 0.1)
 CONDITIONED_NODES = 1200  # of a grid in two and more dimensions
 NEWTON_STEPS = 30
 NEWTON_TOLERANCE = 1e-10
-NEWTON_STAGNATION = 1e-6
-CHOOSING_STEPS = 4
+NEWTON_STAGNATION = 1e-4  # the nugget is noise that grows with the amplitude
+CHOOSING_STEPS = 6
 
 Source = float | Tensor | Callable[[Tensor], Tensor]
 
@@ -261,7 +261,7 @@ def _newton(problem: _Problem, best: Callable[[Sequence[Rows]], Posterior], cova
     posterior = best(problem.linearized_rows(values))
     for step in range(NEWTON_STEPS):
         updated = {index: posterior.mean(points, index) for index in operator.indices}
-        size = max(_relative_change(updated[index], values[index]) for index in operator.indices)
+        size = _relative_change(updated[operator.zero], values[operator.zero])
         values = updated
         # Small steps that no longer shrink are rounding errors.
         if size <= NEWTON_TOLERANCE or (size <= NEWTON_STAGNATION and size > previous / 2):

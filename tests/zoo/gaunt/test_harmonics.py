@@ -157,3 +157,11 @@ def test_constants_are_exact_in_every_precision():
     assert torch.equal(torch.nn.Sequential(module).double()[0].third, third)
     assert torch.equal(module.float().half().double().third, third)
     assert module.state_dict() == {}
+
+
+def test_constants_are_no_inference_tensors():
+    module = ConstantModule()
+    module.register_constant("third", torch.tensor([1 / 3], dtype=torch.float64))
+    with torch.inference_mode():
+        module.float().double()
+    assert not module.third.is_inference()

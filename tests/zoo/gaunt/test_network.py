@@ -177,7 +177,9 @@ def test_works_where_gradients_are_forbidden():
         expected = model(batch_of(structure()))["forces"]
     with torch.inference_mode():
         forces = model(batch_of(structure()))["forces"]
+        copied = copy.deepcopy(model)(batch_of(structure()))["forces"]
     assert torch.equal(forces, expected)
+    assert torch.equal(copied, expected)
     assert not forces.requires_grad
 
 
