@@ -4,7 +4,7 @@
 
 All losses train the same network from the same weights by the same optimiser on the same 3000 pairs, in one batch, in
 float64. Judged are the eigenpairs of EDMD with the dictionary, on trajectories of their own. Seconds are processor time
-of one thread. Writes `error_vs_work.csv` and `error_vs_work.png`.
+of one thread. Writes `error_vs_work.csv`, `error_vs_work.png`, and medians over seeds at the end, `losses.csv`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from zoo.koopman.residuals import mean_leak, pair_residuals
 RESULTS = Path(__file__).resolve().parents[1] / "zoo" / "koopman" / "results"
 CHECKPOINTS = (0, 5, 10, 20, 35, 50, 75, 100, 150, 200, 250, 300, 350, 400, 450, 500)
 LR, HELD, RIDGE, PENALTY, ROLLOUT = 1e-3, 2, 1e-5, 1e-4, 50
+
+COLUMNS = ("seconds", "median_residual", "largest_residual", "mean_leak", "condition", "rollout_rmse")
 
 Loss = Callable[[Tensor, Tensor, int], Tensor]
 
@@ -129,6 +131,26 @@ def seeds_of(rows: list[dict[str, float | str]]) -> list[float | str]:
     return sorted({row["seed"] for row in rows})
 
 
+def at_the_end(rows: list[dict[str, float | str]]) -> list[dict[str, float | str]]:
+    """Return, for each loss, the medians over seeds before and after training."""
+    last = max(int(row["step"]) for row in rows)
+    table: list[dict[str, float | str]] = []
+    first = rows[0]["loss"]  # all losses begin with the same networks
+    for label, name, step in [("untrained", first, 0), *((name, name, last) for name in LOSSES)]:
+        chosen = [row for row in rows if (row["loss"], row["step"]) == (name, step)]
+        columns = {key: float(np.median([float(row[key]) for row in chosen])) for key in COLUMNS}
+        table.append({"loss": label, **columns, "steps": step, "seeds": len(chosen)})
+    return table
+
+
+def write(rows: list[dict[str, float | str]], path: Path) -> None:
+    """Write rows to a CSV file with a header."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def main(args: list[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -147,10 +169,8 @@ def main(args: list[str] | None = None) -> None:
             last = rows[-1]
             print(f"seed {seed}  {name:32s} {last['seconds']:8.1f} s  median residual {last['median_residual']:.4f}")
     options.output.mkdir(parents=True, exist_ok=True)
-    with (options.output / "error_vs_work.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write(rows, options.output / "error_vs_work.csv")
+    write(at_the_end(rows), options.output / "losses.csv")
     draw(rows, options.output / "error_vs_work.png")
 
 

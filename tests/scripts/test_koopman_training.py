@@ -16,6 +16,11 @@ def test_table_and_figure_are_written(tmp_path, monkeypatch, capsys):
     first, last = rows[2:]
     assert rows[0]["median_residual"] == first["median_residual"]
     assert float(last["mean_leak"]) < float(first["mean_leak"])
+    with (tmp_path / "losses.csv").open() as file:
+        summary = {row["loss"]: row for row in csv.DictReader(file)}
+    assert list(summary) == ["untrained", *kept]
+    assert float(summary["whitened residual"]["mean_leak"]) == float(last["mean_leak"])
+    assert float(summary["untrained"]["mean_leak"]) == float(first["mean_leak"])
     assert (tmp_path / "error_vs_work.png").stat().st_size > 10_000
     assert "whitened residual" in capsys.readouterr().out
 
