@@ -62,10 +62,14 @@ def log_free(eigvals: Tensor, slopes: Tensor) -> Tensor:
         eigvals: (k,) ascending.
         slopes: (..., KNOTS), >= 0: by how much log g falls between two neighbouring quantiles.
     """
-    quantiles = torch.quantile(eigvals, torch.linspace(0, 1, slopes.shape[-1] + 1, dtype=eigvals.dtype))
+    return -slopes @ ramps(eigvals, slopes.shape[-1]).T
+
+
+def ramps(eigvals: Tensor, number: int) -> Tensor:
+    """Return functions that rise from 0 to 1 between neighbouring quantiles of the eigenvalues (k,): (k, number)."""
+    quantiles = torch.quantile(eigvals, torch.linspace(0, 1, number + 1, dtype=eigvals.dtype))
     start, width = quantiles[:-1], quantiles.diff().clamp(min=torch.finfo(eigvals.dtype).tiny)
-    ramps = ((eigvals[:, None] - start) / width).clamp(0, 1)
-    return -slopes @ ramps.T
+    return ((eigvals[:, None] - start) / width).clamp(0, 1)
 
 
 @dataclass(frozen=True)

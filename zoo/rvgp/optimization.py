@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import scipy.optimize
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch import Tensor
 from zoo.checks import require, require_positive
 from zoo.rvgp.inference import Problem
 from zoo.rvgp.kernels import SpectralKernel, constrained, unconstrained
+from zoo.rvgp.single_evidence import SingleEvidence
 
 BATCH = 256
 """Problems whose matrices are factorised at once."""
@@ -54,13 +54,7 @@ def minimize(kernel: SpectralKernel, problem: Problem, start: Tensor, iterations
         ValueError: the start is not positive, or there are no iterations.
     """
     _check(kernel, start, iterations)
-
-    def evaluate(point: np.ndarray) -> tuple[float, np.ndarray]:
-        free = torch.from_numpy(point).requires_grad_()
-        value = objective(kernel, problem, free)
-        (gradient,) = torch.autograd.grad(value, free)
-        return value.item(), gradient.numpy()
-
+    evaluate = SingleEvidence(kernel, problem)
     first = unconstrained(start.double()).numpy()
     found = scipy.optimize.minimize(evaluate, first, jac=True, method="L-BFGS-B", options={"maxiter": iterations})
     value = torch.tensor(found.fun, dtype=torch.float64)
