@@ -23,7 +23,7 @@ from zoo.checks import require, require_choice, require_positive
 from zoo.rvgp.kernels import Kind, Normalization, SpectralKernel
 from zoo.spectral.connection import ConnectionLaplacian
 from zoo.spectral.nystrom import Extension, extend
-from zoo.spectral.point_graph import Array, sum_at
+from zoo.spectral.point_graph import Array, Indices, sum_at
 
 Family = Literal["connection", "projected", "curl_free", "divergence_free", "hodge"]
 FAMILIES: tuple[Family, ...] = ("connection", "projected", "curl_free", "divergence_free", "hodge")
@@ -66,6 +66,17 @@ class FieldBasis:
         """Return a kernel on these eigenfields."""
         rows = self.frames.shape[0] * self.frames.shape[1]
         return SpectralKernel(kind, self.eigvals, self.powers, normalization, rows)
+
+    def prior_covariance(self, weights: Tensor, first: Tensor | Indices, second: Tensor | Indices) -> Tensor:
+        """Return the kernel between points (a,) and (b,), as blocks of ambient components: (a, D, b, D).
+
+        Args:
+            weights: s, (k,), from `SpectralKernel.weights`.
+            first: rows of the points of the geometry.
+            second: likewise.
+        """
+        one, other = (self.frames[rows] @ self.tangent[rows] for rows in (first, second))
+        return torch.einsum("apk,k,bqk->apbq", one, weights, other)
 
     def at(self, points: Tensor | Array, n_neighbors: int = 10) -> tuple[Tensor, Tensor]:
         """Return eigenfields (m, d, k) at new points (m, D), and the tangent frames (m, D, d) there."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -46,7 +47,8 @@ class VectorFieldGP:
     """A Gaussian process for vector fields on a manifold that is known from points.
 
     Args:
-        n_eigenpairs: number of eigenfields k; even numbers on oriented surfaces.
+        n_eigenpairs: number of eigenfields k; even numbers on oriented surfaces. Of several numbers in a list, the one
+            of the largest evidence is taken.
         kernel: "matern", "se" or "free", see `zoo.rvgp.kernels`.
         family: the eigenfields, see `zoo.rvgp.bases`; "auto" takes the family of the largest evidence.
         observation: "tangent" observes the d components in the tangent planes; "ambient" all D, as published, of which
@@ -56,6 +58,8 @@ class VectorFieldGP:
         restarts: number of starts of the search, >= 1; the first alone, (nu, kappa, sigma_f, noise) = (1.5, 5, 1, 1),
             is the published one.
         iterations: most iterations of the search.
+        hyperparameters: all of them by name, in units of the standardised labels, instead of a search; for many fields
+            at the hyper-parameters that were found for some.
         geometry: further arguments of `connection_laplacian`, such as `n_neighbors`.
 
     Attributes:
@@ -64,7 +68,8 @@ class VectorFieldGP:
         posterior_: of their coefficients.
         hyperparameters_: by name, in units of the standardised labels.
         scale_: the unit of the labels.
-        evidences_: log evidence of each family that was tried, of the standardised labels.
+        evidences_: log evidence of each family and number of eigenfields tried, of the standardised labels, by the
+            family's name and that number.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -83,7 +88,7 @@ class VectorFieldGP:
 
     def __init__(
         self,
-        n_eigenpairs: int = 100,
+        n_eigenpairs: int | list[int] = 100,
         *,
         kernel: Kind = "matern",
         family: Family | Literal["auto"] = "connection",
@@ -92,14 +97,24 @@ class VectorFieldGP:
         standardize: bool = True,
         restarts: int = 6,
         iterations: int = 1000,
+        hyperparameters: dict[str, float] | None = None,
         geometry: dict[str, Any] | None = None,
     ) -> None:
-        require_positive(n_eigenpairs=n_eigenpairs, restarts=restarts, iterations=iterations)
+        sizes = n_eigenpairs if isinstance(n_eigenpairs, list) else [n_eigenpairs]
+        require(len(sizes) > 0, "n_eigenpairs", n_eigenpairs, "a number, or a list of some")
+        for size in sizes:
+            require_positive(n_eigenpairs=size)
+        require_positive(restarts=restarts, iterations=iterations)
         require_choice("kernel", kernel, KINDS)
         require_choice("family", family, (*FAMILIES, "auto"))
         require_choice("observation", observation, ("tangent", "ambient"))
         require_choice("normalization", normalization, ("variance", "reference"))
-        self.n_eigenpairs = n_eigenpairs
+        if hyperparameters is not None:
+            names = (*KINDS[kernel], "sigma_f", "noise")
+            given = set(hyperparameters) == set(names) and all(value > 0 for value in hyperparameters.values())
+            require(given, "hyperparameters", hyperparameters, f"numbers > 0 for {', '.join(names)}")
+        self.hyperparameters = hyperparameters
+        self.n_eigenpairs, self.sizes = max(sizes), sizes
         self.kernel, self.family = kernel, family
         self.observation, self.normalization = observation, normalization
         self.standardize, self.restarts, self.iterations = standardize, restarts, iterations
@@ -143,20 +158,20 @@ class VectorFieldGP:
         fields, labelled = _labels(vectors, mask, *geometry.points.shape)
         families = FAMILIES if self.family == "auto" else (self.family,)
         self.geometry_ = geometry
-        self.evidences_: dict[str, float] = {}
+        self.evidences_: dict[tuple[str, int], float] = {}
         best: tuple[FieldBasis, Moments, Optimum] | None = None
         self.scale_ = float(np.sqrt((fields**2).mean())) if self.standardize else 1.0
         require(bool((fields != 0).any()), "vectors", "labels that are all 0", "some that are not")
-        for family in families:
+        for family, size in product(families, self.sizes):
             try:
-                basis = field_basis(geometry, family, min(self.n_eigenpairs, len(geometry.eigvals)))
+                basis = field_basis(geometry, family, min(size, len(geometry.eigvals)))
             except ValueError:
                 if self.family != "auto":
                     raise
                 continue  # needs an orientation that the surface lacks
             moments = self._moments(basis, fields / self.scale_, labelled)
             found = self._search(basis, moments)
-            self.evidences_[family] = -float(found.objective)
+            self.evidences_[family, size] = -float(found.objective)
             if best is None or found.objective < best[2].objective:
                 best = basis, moments, found
         assert best is not None  # "connection" and "projected" always exist
@@ -258,8 +273,12 @@ class VectorFieldGP:
 
     def _search(self, basis: FieldBasis, moments: Moments) -> Optimum:
         kernel = basis.kernel(self.kernel, self.normalization)
-        starts = self._starts(basis)
         problem = moments.problem()
+        if self.hyperparameters is not None:
+            values = torch.tensor([self.hyperparameters[name] for name in kernel.names], dtype=torch.float64)
+            log_noise = values[-1].log()
+            return Optimum(values, problem.negative_log_evidence(kernel.log_weights(values), log_noise), 0)
+        starts = self._starts(basis)
         if len(starts) == 1:
             return minimize(kernel, problem, starts[0], self.iterations)
         rough = minimize_many(kernel, problem, starts, min(self.iterations, 60))

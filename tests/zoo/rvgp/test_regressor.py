@@ -5,6 +5,7 @@ import torch
 from datamodules.surfaces import shapes
 from tests.zoo.rvgp.toys import FIELD, GEOMETRY, LABELLED, UNLABELLED, VECTORS, dense_posterior, swirl
 from zoo.rvgp.kernels import KINDS
+from zoo.rvgp.published import inner_split
 from zoo.rvgp.regressor import VectorFieldGP
 from zoo.spectral.connection import connection_laplacian
 
@@ -35,7 +36,7 @@ def test_published_set_up():
     fields = torch.from_numpy(np.einsum("npd,ndk->npk", geometry.frames, geometry.eigvecs))
     rows, values = fields[LABELLED].flatten(0, 1), torch.from_numpy(VECTORS[LABELLED]).reshape(-1, 1)
     nll, mean, covariance = dense_posterior(rows, values, fields.flatten(0, 1), weights, noise)
-    assert -model.evidences_["connection"] == pytest.approx(nll.item(), rel=1e-8)
+    assert -model.evidences_["connection", 24] == pytest.approx(nll.item(), rel=1e-8)
     prediction, deviation = model.predict(return_std=True)
     np.testing.assert_allclose(prediction.ravel(), mean[:, 0], atol=1e-7)
     np.testing.assert_allclose(deviation.ravel() ** 2, covariance.diagonal(), atol=1e-7)
@@ -117,12 +118,55 @@ def test_leaving_one_out_predicts_the_labels():
 
 def test_evidence_chooses_the_family():
     model = VectorFieldGP(24, family="auto").fit(GEOMETRY, VECTORS, MASK)
-    assert set(model.evidences_) == {"connection", "projected", "curl_free", "divergence_free", "hodge"}
-    assert model.basis_.family == max(model.evidences_, key=model.evidences_.get)
+    families = {family for family, _ in model.evidences_}
+    assert families == {"connection", "projected", "curl_free", "divergence_free", "hodge"}
+    assert model.basis_.family == max(model.evidences_, key=model.evidences_.get)[0]
     one_sided = connection_laplacian(shapes.moebius_strip(300), 12, dim=2)
     field = np.einsum("npd,d->np", one_sided.frames @ one_sided.frames.transpose(0, 2, 1), [0.0, 0.0, 1.0])
     model = VectorFieldGP(12, family="auto").fit(one_sided, field, np.arange(0, 300, 5))
-    assert set(model.evidences_) == {"connection", "projected", "curl_free"}
+    assert {family for family, _ in model.evidences_} == {"connection", "projected", "curl_free"}
+
+
+def test_evidence_chooses_the_number_of_eigenfields():
+    model = VectorFieldGP([2, 8, 24]).fit(GEOMETRY, VECTORS, MASK)
+    alone = {
+        size: VectorFieldGP(size).fit(GEOMETRY, VECTORS, MASK).evidences_["connection", size] for size in (2, 8, 24)
+    }
+    assert {size: model.evidences_["connection", size] for size in alone} == pytest.approx(alone, abs=0.1)
+    assert model.basis_.size == max(alone, key=alone.get) > 2
+
+
+def test_hyper_parameters_are_taken_as_given():
+    given = {"nu": 1.5, "kappa": 5.0, "sigma_f": 1.0, "noise": 0.1}
+    model = VectorFieldGP(24, hyperparameters=given, standardize=False).fit(GEOMETRY, VECTORS, MASK)
+    assert model.hyperparameters_ == given
+    weights = model.basis_.kernel().weights(torch.tensor(list(given.values()), dtype=torch.float64))
+    everyone = np.arange(220)
+    cross = model.basis_.prior_covariance(weights, everyone, LABELLED).reshape(660, 210)
+    gram = model.basis_.prior_covariance(weights, LABELLED, LABELLED).reshape(210, 210)
+    tangent = (
+        MODEL.basis_.frames[LABELLED]
+        @ MODEL.basis_.frames[LABELLED].mT
+        @ torch.from_numpy(VECTORS[LABELLED])[..., None]
+    )
+    noisy = gram + 0.1 * torch.eye(210, dtype=torch.float64)
+    expected = cross @ torch.linalg.solve(noisy, tangent.reshape(-1, 1))
+    np.testing.assert_allclose(model.predict().ravel(), expected[:, 0], atol=1e-9)
+    many = VectorFieldGP(24, hyperparameters=MODEL.hyperparameters_).fit(GEOMETRY, np.stack([VECTORS] * 3), MASK)
+    np.testing.assert_allclose(many.predict()[2], MODEL.predict(), atol=1e-9)
+    with pytest.raises(ValueError, match="numbers > 0 for nu, kappa, sigma_f, noise"):
+        VectorFieldGP(hyperparameters={"nu": 1.5})
+
+
+def test_inner_split_is_that_of_scikit_learn():
+    selection = pytest.importorskip("sklearn.model_selection")
+    labelled = np.random.default_rng(0).integers(0, 300, 154)
+    train, held_out = selection.train_test_split(labelled, test_size=0.2, random_state=0)
+    found = inner_split(labelled)
+    np.testing.assert_array_equal(found[0], train)
+    np.testing.assert_array_equal(found[1], held_out)
+    with pytest.raises(ValueError, match="test_size=1"):
+        inner_split(labelled, 1.0)
 
 
 def test_few_labels_are_warned_about():
