@@ -129,8 +129,8 @@ _TWELVE = (
 _FURTHER = (
     Published(
         PDEProblem(
-            "helmholtz_1d", {"x": TURN}, {"u_xx": 1.0, "u": 10000.0}, exact="sin(90*x) + 0.3*cos(17*x)",
-            source="1900*sin(90*x) + 0.3*9711*cos(17*x)",
+            "helmholtz_1d", {"x": TURN}, {"u_xx": 1.0, "u": 9500.0}, exact="sin(90*x) + 0.3*cos(17*x)",
+            source="1400*sin(90*x) + 0.3*9211*cos(17*x)",
         ),
         400,
         20.0,

@@ -62,7 +62,7 @@ CONDITIONED_NODES = 1200  # of a grid in two and more dimensions
 NEWTON_STEPS = 30
 NEWTON_TOLERANCE = 1e-10
 NEWTON_STAGNATION = 1e-4  # the nugget is noise that grows with the amplitude
-CHOOSING_STEPS = 6
+SETTLED = 0.05  # size of a step below which the kernels stay
 
 Source = float | Tensor | Callable[[Tensor], Tensor]
 
@@ -255,11 +255,11 @@ def _zeros(problem: _Problem) -> dict[tuple[int, ...], Tensor]:
 
 
 def _newton(problem: _Problem, best: Callable[[Sequence[Rows]], Posterior], covariances: Covariances) -> Posterior:
-    """Return the posterior at the solution of a nonlinear equation; the first steps choose the kernels anew."""
+    """Return the posterior at the solution of a nonlinear equation; large steps choose the kernels anew."""
     operator, points, previous = problem.operator, problem.equation_points, math.inf
     values = _zeros(problem)
     posterior = best(problem.linearized_rows(values))
-    for step in range(NEWTON_STEPS):
+    for _ in range(NEWTON_STEPS):
         updated = {index: posterior.mean(points, index) for index in operator.indices}
         size = _relative_change(updated[operator.zero], values[operator.zero])
         values = updated
@@ -268,7 +268,7 @@ def _newton(problem: _Problem, best: Callable[[Sequence[Rows]], Posterior], cova
             return posterior
         previous = size
         rows = problem.linearized_rows(values)
-        posterior = best(rows) if step < CHOOSING_STEPS else condition(posterior.kernels, rows, covariances)
+        posterior = best(rows) if size > SETTLED else condition(posterior.kernels, rows, covariances)
     raise NotConvergedError(
         f"Newton's iteration for {operator.name} did not converge in {NEWTON_STEPS} steps; the last changed the "
         f"solution by {size:.2g} of its size"
