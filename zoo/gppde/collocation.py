@@ -22,6 +22,7 @@ import torch
 from scipy.sparse.linalg import LinearOperator, gmres
 from torch import Tensor
 
+from zoo.checks import require
 from zoo.gppde.bases import Basis
 from zoo.gppde.conditions import SideCondition
 from zoo.gppde.domain import mesh
@@ -40,6 +41,7 @@ ROUNDS = 3
 CORRECTIONS = 5
 SOLVED = 1e-12
 WELL_CONDITIONED = 1e6  # of eigenvectors
+SINGULAR = 1e-15
 EIGENVECTOR_FAILURE = 1e-6
 
 Solver = Callable[[Tensor], Tensor]
@@ -279,6 +281,8 @@ def solver_of_sum(matrices: Sequence[Tensor]) -> Solver:
     """
     if len(matrices) == 1:
         factors = torch.linalg.lu_factor(matrices[0])
+        norm = float(torch.linalg.matrix_norm(matrices[0], 1))
+        _require_regular(scipy.linalg.lapack.dgecon(factors[0].numpy(), norm)[0])
         return lambda right: torch.linalg.lu_solve(*factors, right.reshape(-1, right.size(-1)).mT).mT.reshape(
             right.shape
         )
@@ -310,6 +314,7 @@ def _by_eigenvectors(matrices: Sequence[Tensor], decompositions: Sequence[tuple[
     sums = torch.zeros((), dtype=torch.complex128)
     for j, (eigvals, _) in enumerate(decompositions):
         sums = sums + eigvals.reshape(-1, *[1] * (dimensions - j - 1))
+    _require_regular(float(sums.abs().min() / sums.abs().max()))
 
     def approximate(right: Tensor) -> Tensor:
         values = right.to(torch.complex128)
@@ -340,3 +345,14 @@ def _by_eigenvectors(matrices: Sequence[Tensor], decompositions: Sequence[tuple[
         return solution
 
     return solve
+
+
+def _require_regular(reciprocal_condition: float) -> None:
+    """Raise a ValueError where the equation with these conditions has solutions without data."""
+    require(
+        reciprocal_condition > SINGULAR,
+        "operator",
+        f"singular, with a reciprocal condition of {reciprocal_condition:.1g},",
+        "an operator and conditions with one solution: at a resonance, as of Helmholtz's equation at an eigenvalue of "
+        "the box, any multiple of a standing wave could be added",
+    )

@@ -208,3 +208,25 @@ def train(model: JointMAP, steps: int, lr: float = 1e-2) -> None:
         optimizer.zero_grad()
         model().backward()
         optimizer.step()
+
+
+def train_in_two_stages(model: JointMAP, steps: int, change_point: float, lr: float = 1e-2) -> JointMAP:
+    """Train a process, then freeze it and train a second one on top, as published for hard multi-scale problems.
+
+    Args:
+        model: the first process, is changed.
+        steps: of both stages together, > 1.
+        change_point: fraction of the steps after which the second stage begins, in (0, 1).
+        lr: learning rate, > 0.
+
+    Returns:
+        The second process; the solution is the sum of both predictions.
+    """
+    first = int(change_point * steps)
+    require(
+        0 < first < steps, "change_point", change_point, f"a fraction that leaves both stages some of {steps} steps"
+    )
+    train(model, first, lr)
+    second = model.extra()
+    train(second, steps - first, lr)
+    return second

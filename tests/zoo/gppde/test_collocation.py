@@ -170,3 +170,11 @@ def test_sources_are_instances():
     for number, basis in enumerate((exact, None, lambda p: torch.ones(16, 16).double())):
         if basis is not None:
             torch.testing.assert_close(both[number], solve(Poisson(2), SQUARE, bases, [Dirichlet()], basis))
+
+
+@pytest.mark.parametrize(("box", "count", "shift"), [(Box((0,), (1,)), 30, 9), (SQUARE, 26, 8), (CUBE, 16, 3)])
+def test_resonances_are_refused(box, count, shift):
+    """k^2 is an eigenvalue of the box: 9 pi^2, (4 + 4) pi^2, (1 + 1 + 1) pi^2."""
+    operator = Helmholtz(shift * math.pi**2, box.dimensions)
+    with pytest.raises(ValueError, match="resonance"):
+        solve(operator, box, chebyshev(box, count), [Dirichlet()], lambda p: torch.ones(p.shape[:-1]).double())

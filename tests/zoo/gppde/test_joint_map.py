@@ -6,7 +6,7 @@ import torch
 from tests.tolerances import LINEAR_ALGEBRA, tolerance
 from zoo.gppde.domain import Box, mesh
 from zoo.gppde.grid_prior import grid_prior
-from zoo.gppde.joint_map import JointMAP, side_values, train
+from zoo.gppde.joint_map import JointMAP, side_values, train, train_in_two_stages
 from zoo.gppde.lags import grid_lags
 from zoo.gppde.operators import Advection, AllenCahn, Linear, Poisson
 
@@ -193,6 +193,17 @@ def test_the_extra_process_starts_from_what_the_first_has_learned():
     before = [parameter.clone() for parameter in first.parameters()]
     train(second, 3)
     assert all(torch.equal(a, b) for a, b in zip(before, first.parameters(), strict=True))
+
+
+def test_two_stages_divide_the_steps():
+    by_hand, at_once = randomised(Poisson(1), (12,)), randomised(Poisson(1), (12,))
+    train(by_hand, 3)
+    extra = by_hand.extra()
+    train(extra, 7)
+    second = train_in_two_stages(at_once, 10, 0.3)
+    assert torch.equal(at_once.solution, by_hand.solution) and torch.equal(second.solution, extra.solution)
+    with pytest.raises(ValueError, match="change_point"):
+        train_in_two_stages(at_once, 10, 0.05)
 
 
 def test_refusals():
