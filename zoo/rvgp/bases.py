@@ -5,6 +5,8 @@
                         tangent planes (Hutchinson et al., NeurIPS 2021): best where fields are smooth in ambient space
     "curl_free"         gradients of eigenfunctions
     "divergence_free"   the same, turned by a right angle; oriented surfaces alone
+    "ambient"           the same with eigenfunctions of a Gaussian kernel of the surrounding space: the projected kernel
+                        of Hutchinson et al. itself, of finite rank; its kernel is always "se"
     "hodge"             both together (after Robert-Nicoud, Krause and Borovitskiy, 2024)
 
 Eigenfields are in coordinates of the tangent frames, and of mean square 1 per component where they are orthonormal.
@@ -13,20 +15,28 @@ Eigenfields are in coordinates of the tangent frames, and of mean square 1 per c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
+import scipy.linalg
 import torch
+from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from zoo.checks import require, require_choice, require_positive
+from zoo.checks import require, require_above, require_choice, require_positive
 from zoo.rvgp.kernels import Kind, Normalization, SpectralKernel
 from zoo.spectral.connection import ConnectionLaplacian
 from zoo.spectral.nystrom import Extension, extend
 from zoo.spectral.point_graph import Array, Indices, sum_at
 
-Family = Literal["connection", "projected", "curl_free", "divergence_free", "hodge"]
-FAMILIES: tuple[Family, ...] = ("connection", "projected", "curl_free", "divergence_free", "hodge")
+Family = Literal["connection", "projected", "ambient", "curl_free", "divergence_free", "hodge"]
+FAMILIES: tuple[Family, ...] = get_args(Family)
+
+LANDMARKS = 1500
+"""Points whose Gaussian kernel is decomposed; of larger clouds, a random part."""
+
+LEAST_EIGENVALUE = 1e-11
+"""Of a Gaussian kernel, in units of the largest: smaller ones are rounding."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,7 @@ class FieldBasis:
         eigvals: (k,) float64, >= 0, ascending within each part of the family, in the units of the graph.
         tangent: (n, d, k) float64, in the frames of the geometry.
         frames: (n, D, d) float64, the frames.
+        lengthscale: of the Gaussian kernel of "ambient", in units of the points' standard deviation; else None.
     """
 
     family: Family
@@ -46,6 +57,7 @@ class FieldBasis:
     eigvals: Tensor
     tangent: Tensor
     frames: Tensor
+    lengthscale: float | None = None
 
     @property
     def size(self) -> int:
@@ -63,7 +75,8 @@ class FieldBasis:
         return self.frames @ self.tangent
 
     def kernel(self, kind: Kind = "matern", normalization: Normalization = "variance") -> SpectralKernel:
-        """Return a kernel on these eigenfields."""
+        """Return a kernel on these eigenfields; "se" for "ambient", whatever is asked for."""
+        kind = "se" if self.family == "ambient" else kind
         rows = self.frames.shape[0] * self.frames.shape[1]
         return SpectralKernel(kind, self.eigvals, self.powers, normalization, rows)
 
@@ -83,19 +96,30 @@ class FieldBasis:
         extension = extend(self.geometry, points, n_neighbors)
         if self.family == "connection":
             fields = extension.fields(self.eigvals.numpy(), self.geometry.eigvecs[:, :, : self.size])
+        elif self.family == "ambient":
+            assert self.lengthscale is not None  # see field_basis
+            number = self.size // extension.points.shape[1]
+            _, functions = _gaussian_functions(self.geometry, number, self.lengthscale, extension.points)
+            fields = _projected(extension.frames, functions)
         else:
             fields = _scalar_fields(self.family, self.geometry, self.size, extension)[1]
         return torch.from_numpy(fields), torch.from_numpy(extension.frames)
 
 
-def field_basis(geometry: ConnectionLaplacian, family: Family = "connection", size: int | None = None) -> FieldBasis:
+def field_basis(
+    geometry: ConnectionLaplacian,
+    family: Family = "connection",
+    size: int | None = None,
+    lengthscale: float = 1.0,
+) -> FieldBasis:
     """Return a family of eigenfields on a surface.
 
     Args:
         geometry: the surface, with as many eigenpairs as "connection" is to have.
         family: see the top of this file.
-        size: number of eigenfields; as many as `geometry` has if None. "projected" rounds it down to a multiple of D,
-            "hodge" to an even number.
+        size: number of eigenfields; as many as `geometry` has if None. "projected" and "ambient" round it down to a
+            multiple of D, "hodge" to an even number.
+        lengthscale: > 0, of "ambient" alone, in units of the standard deviation of the points.
 
     Raises:
         ValueError: the family is unknown, needs an orientation that the surface lacks, or the size is out of its range.
@@ -108,6 +132,12 @@ def field_basis(geometry: ConnectionLaplacian, family: Family = "connection", si
     if family == "connection":
         require(size <= available, "size", size, f"at most {available}, the eigenpairs of the geometry")
         eigvals, fields = geometry.eigvals[:size], geometry.eigvecs[:, :, :size]
+    elif family == "ambient":
+        require_above(0, lengthscale=lengthscale)
+        ambient = geometry.points.shape[1]
+        single, functions = _gaussian_functions(geometry, max(1, size // ambient), lengthscale, geometry.points)
+        eigvals, fields = np.repeat(single, ambient), _projected(geometry.frames, functions)
+        return FieldBasis(family, geometry, torch.from_numpy(eigvals), torch.from_numpy(fields), frames, lengthscale)
     else:
         if family in ("divergence_free", "hodge"):
             oriented = geometry.dim == 2 and bool((np.linalg.det(geometry.transports) > 0).all())
@@ -126,8 +156,7 @@ def _scalar_fields(
     if family == "projected":
         frames = geometry.frames if extension is None else extension.frames
         values = functions if extension is None else extension.functions(eigvals, functions)
-        fields = np.einsum("npd,nk->ndkp", frames, values)
-        return np.repeat(eigvals, ambient), fields.reshape(*fields.shape[:2], -1)
+        return np.repeat(eigvals, ambient), _projected(frames, values)
     # The constant function has no gradient.
     eigvals, functions = eigvals[1:], functions[:, 1:]
     rough = gradient(geometry, functions)
@@ -157,6 +186,33 @@ def _scalar_fields(
     if family == "hodge":
         return np.concatenate([eigvals, eigvals]), np.concatenate([gradients, turned], axis=2)
     return eigvals, gradients if family == "curl_free" else turned
+
+
+def _projected(frames: Array, functions: Array) -> Array:
+    """Return the tangent parts of functions (n, k) times ambient directions, (n, d, k D)."""
+    fields = np.einsum("npd,nk->ndkp", frames, functions)
+    return fields.reshape(*fields.shape[:2], -1)
+
+
+def _gaussian_functions(
+    geometry: ConnectionLaplacian, number: int, lengthscale: float, points: Array
+) -> tuple[Array, Array]:
+    """Return eigenfunctions (m, k) of a Gaussian kernel at points (m, D), and -log of the eigenvalues (k,).
+
+    Eigenvalues are in units of the largest: the weights exp(-eigval) of "se" with kappa = sqrt(2) give the kernel back.
+    """
+    cloud = geometry.points
+    order = np.random.default_rng(0).permutation(len(cloud))[:LANDMARKS]
+    landmarks = cloud[np.sort(order)]
+    width = lengthscale * np.sqrt(cloud.var(axis=0).sum())
+    gram = np.exp(-cdist(landmarks, landmarks, "sqeuclidean") / (2 * width**2))
+    number = min(number, len(landmarks))
+    values, vectors = scipy.linalg.eigh(gram, subset_by_index=[len(gram) - number, len(gram) - 1])
+    values, vectors = values[::-1], vectors[:, ::-1]
+    kept = values > LEAST_EIGENVALUE * values[0]
+    values, vectors = values[kept], vectors[:, kept]
+    cross = np.exp(-cdist(points, landmarks, "sqeuclidean") / (2 * width**2))
+    return np.log(values[0] / values), np.sqrt(len(landmarks)) * cross @ (vectors / values)
 
 
 def gradient(geometry: ConnectionLaplacian, functions: Array) -> Array:

@@ -27,6 +27,9 @@ from zoo.spectral.point_graph import Array, Indices, check_points
 
 Observation = Literal["tangent", "ambient"]
 
+LENGTHSCALES = (0.25, 0.5, 1.0, 2.0)
+"""Of the Gaussian kernels that "ambient" chooses among, in units of the standard deviation of the points."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -110,7 +113,8 @@ class VectorFieldGP:
         require_choice("observation", observation, ("tangent", "ambient"))
         require_choice("normalization", normalization, ("variance", "reference"))
         if hyperparameters is not None:
-            names = (*KINDS[kernel], "sigma_f", "noise")
+            require(family != "auto", "family", family, "one family: hyper-parameters of several differ")
+            names = (*KINDS["se" if family == "ambient" else kernel], "sigma_f", "noise")
             given = set(hyperparameters) == set(names) and all(value > 0 for value in hyperparameters.values())
             require(given, "hyperparameters", hyperparameters, f"numbers > 0 for {', '.join(names)}")
         self.hyperparameters = hyperparameters
@@ -162,16 +166,22 @@ class VectorFieldGP:
         best: tuple[FieldBasis, Moments, Optimum] | None = None
         self.scale_ = float(np.sqrt((fields**2).mean())) if self.standardize else 1.0
         require(bool((fields != 0).any()), "vectors", "labels that are all 0", "some that are not")
-        for family, size in product(families, self.sizes):
+        candidates = [
+            (family, size, lengthscale)
+            for family, size in product(families, self.sizes)
+            for lengthscale in (LENGTHSCALES if family == "ambient" else (1.0,))
+        ]
+        for family, size, lengthscale in candidates:
             try:
-                basis = field_basis(geometry, family, min(size, len(geometry.eigvals)))
+                basis = field_basis(geometry, family, min(size, len(geometry.eigvals)), lengthscale)
             except ValueError:
                 if self.family != "auto":
                     raise
                 continue  # needs an orientation that the surface lacks
             moments = self._moments(basis, fields / self.scale_, labelled)
             found = self._search(basis, moments)
-            self.evidences_[family, size] = -float(found.objective)
+            evidence = -float(found.objective)
+            self.evidences_[family, size] = max(evidence, self.evidences_.get((family, size), -math.inf))
             if best is None or found.objective < best[2].objective:
                 best = basis, moments, found
         assert best is not None  # "connection" and "projected" always exist
@@ -278,17 +288,17 @@ class VectorFieldGP:
             values = torch.tensor([self.hyperparameters[name] for name in kernel.names], dtype=torch.float64)
             log_noise = values[-1].log()
             return Optimum(values, problem.negative_log_evidence(kernel.log_weights(values), log_noise), 0)
-        starts = self._starts(basis)
+        starts = self._starts(basis, kernel.kind)
         if len(starts) == 1:
             return minimize(kernel, problem, starts[0], self.iterations)
         rough = minimize_many(kernel, problem, starts, min(self.iterations, 60))
         return minimize(kernel, problem, rough.values[rough.objective.argmin()], self.iterations)
 
-    def _starts(self, basis: FieldBasis) -> Tensor:
+    def _starts(self, basis: FieldBasis, kind: Kind) -> Tensor:
         """Return starts of the search (B, p): the published one first, then kappas across the spectrum."""
         generator = torch.Generator().manual_seed(0)
         middle = float(basis.eigvals.median().clamp(min=1e-6))
-        shape = {"matern": [1.5, 5.0], "se": [math.sqrt(2 / middle)], "free": [1.0] * KNOTS}[self.kernel]
+        shape = {"matern": [1.5, 5.0], "se": [math.sqrt(2 / middle)], "free": [1.0] * KNOTS}[kind]
         starts = torch.tensor([*shape, 1.0, 1.0], dtype=torch.float64).repeat(self.restarts, 1)
         factors = torch.randn(self.restarts - 1, len(shape), generator=generator, dtype=torch.float64).exp()
         starts[1:, : len(shape)] *= factors

@@ -27,13 +27,26 @@ def test_old_points_keep_their_eigenfields(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_rotations_turn_the_kernel_with_the_points(family):
     turn = ortho_group.rvs(3, random_state=0)
-    size = {"projected": 27, "curl_free": 12, "divergence_free": 12}.get(family, 24)
+    size = {"projected": 27, "ambient": 27, "curl_free": 12, "divergence_free": 12}.get(family, 24)
     plain = field_basis(GEOMETRY, family, size)
     turned = field_basis(connection_laplacian(GEOMETRY.points @ turn.T, 24, snap_k=True), family, size)
     blocks = kernel_of(plain).reshape(220, 3, 220, 3).numpy()
     expected = np.einsum("ap,ipjq,bq->iajb", turn, blocks, turn).reshape(660, 660)
     # Last eigenvalues of the graph Laplacian are apart on this cloud: no eigenspace is cut.
     np.testing.assert_allclose(kernel_of(turned).numpy(), expected, atol=1e-8)
+
+
+def test_ambient_eigenfields_give_the_projected_gaussian_kernel_back():
+    basis = field_basis(GEOMETRY, "ambient", 480, lengthscale=1.0)
+    weights = basis.kernel().weights(torch.tensor([2**0.5, 1.0, 1.0], dtype=torch.float64))
+    found = basis.prior_covariance(weights, np.arange(220), np.arange(220)).numpy()
+    points = GEOMETRY.points
+    squares = ((points[:, None] - points) ** 2).sum(2)
+    planes = GEOMETRY.frames @ GEOMETRY.frames.transpose(0, 2, 1)
+    gaussian = np.exp(-squares / (2 * points.var(axis=0).sum()))
+    expected = np.einsum("iap,ij,jpb->iajb", planes, gaussian, planes)
+    # The mean variance per component is that of a projected Gaussian kernel: 1.
+    np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_gradients_of_linear_functions_are_exact():

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from datamodules.surfaces import shapes
+from datamodules.surfaces.fields import smooth_ambient_field
 from tests.zoo.rvgp.toys import FIELD, GEOMETRY, LABELLED, UNLABELLED, VECTORS, dense_posterior, swirl
 from zoo.rvgp.kernels import KINDS
 from zoo.rvgp.published import inner_split
@@ -119,12 +120,31 @@ def test_leaving_one_out_predicts_the_labels():
 def test_evidence_chooses_the_family():
     model = VectorFieldGP(24, family="auto").fit(GEOMETRY, VECTORS, MASK)
     families = {family for family, _ in model.evidences_}
-    assert families == {"connection", "projected", "curl_free", "divergence_free", "hodge"}
+    assert families == {"connection", "projected", "ambient", "curl_free", "divergence_free", "hodge"}
     assert model.basis_.family == max(model.evidences_, key=model.evidences_.get)[0]
     one_sided = connection_laplacian(shapes.moebius_strip(300), 12, dim=2)
     field = np.einsum("npd,d->np", one_sided.frames @ one_sided.frames.transpose(0, 2, 1), [0.0, 0.0, 1.0])
     model = VectorFieldGP(12, family="auto").fit(one_sided, field, np.arange(0, 300, 5))
-    assert {family for family, _ in model.evidences_} == {"connection", "projected", "curl_free"}
+    assert {family for family, _ in model.evidences_} == {"connection", "projected", "ambient", "curl_free"}
+
+
+def test_fields_that_are_smooth_in_space_are_best_learned_there():
+    points = shapes.ellipsoid(400)
+    field = smooth_ambient_field(points, shapes.ellipsoid_frames(points), seed=2)
+    geometry = connection_laplacian(points, 120)
+    labelled, hidden = np.split(np.random.default_rng(0).permutation(400), [120])
+    models = {
+        family: VectorFieldGP(120, family=family, restarts=3).fit(geometry, field, labelled)
+        for family in ("connection", "ambient")
+    }
+    errors = {family: relative_error(model.predict(), field, hidden) for family, model in models.items()}
+    assert errors["ambient"] < 0.1 and errors["ambient"] < 0.6 * errors["connection"]
+    evidences = {family: max(model.evidences_.values()) for family, model in models.items()}
+    assert evidences["ambient"] > evidences["connection"]
+    new = shapes.ellipsoid(150)
+    truth = smooth_ambient_field(points, shapes.ellipsoid_frames(points), seed=2)
+    nearest = np.linalg.norm(new[:, None] - points, axis=2).argmin(axis=1)
+    assert np.linalg.norm(models["ambient"].predict(new) - truth[nearest]) < 0.3 * np.linalg.norm(truth[nearest])
 
 
 def test_evidence_chooses_the_number_of_eigenfields():
@@ -156,6 +176,8 @@ def test_hyper_parameters_are_taken_as_given():
     np.testing.assert_allclose(many.predict()[2], MODEL.predict(), atol=1e-9)
     with pytest.raises(ValueError, match="numbers > 0 for nu, kappa, sigma_f, noise"):
         VectorFieldGP(hyperparameters={"nu": 1.5})
+    with pytest.raises(ValueError, match="family='auto'"):
+        VectorFieldGP(family="auto", hyperparameters=given)
 
 
 def test_inner_split_is_that_of_scikit_learn():
