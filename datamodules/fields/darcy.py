@@ -22,7 +22,7 @@ class Darcy(FieldDataModule):
 
     Generated with the law of the published set by a solver on `resolution` nodes along each axis, of which every
     `subsample`-th is kept: 85 x 85 by default. Solving on 85 x 85 nodes directly would differ by more than a good model
-    errs. A sample takes about a third of a second on one core. From files, the protocol is 1000 of the first file for
+    errs. A sample takes about a quarter of a second on one core. From files, the protocol is 1000 of the first file for
     training, the first 200 of the second for test, and those after them for validation.
 
     Args:

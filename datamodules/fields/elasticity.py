@@ -60,8 +60,8 @@ class Elasticity(_UnitCell):
 
     Generated with a hyperelastic solver for the published geometry, material and load; the published set's exact law of
     the voids is not known in all of its constants. The stress is that of von Mises; that the published numbers are the
-    same is likely, but not stated. The points are in random order. From files, the protocol is the first 1000 of 2000
-    samples for training and the last 200 for test.
+    same is likely, but not stated. A sample takes about a third of a second on one core. The points are in random
+    order. From files, the protocol is the first 1000 of 2000 samples for training and the last 200 for test.
 
     Args:
         rays: of the solver's mesh, 4 more than a multiple of 8.

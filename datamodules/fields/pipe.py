@@ -24,8 +24,9 @@ class Pipe(FieldDataModule):
 
     Generated with Taylor-Hood elements for the published geometry and law, as far as these are stated: the centreline
     is a piecewise cubic through 5 knots with heights in [-2, 2] and slopes in [-1, 1]. 64 x 64 elements have the 129 x
-    129 nodes of the published meshes; a sample takes some 7 seconds on one core. From files, the protocol is the first
-    1000 samples for training and the last 200 of the first 1200 for test; validation samples come after these.
+    129 nodes of the published meshes; a sample takes some 3 seconds on one core, more where the flow is hard to find.
+    From files, the protocol is the first 1000 samples for training and the last 200 of the first 1200 for test;
+    validation samples come after these.
 
     Args:
         resolution: elements along each axis, >= 8; coarse ones err by much, and for some pipes find no flow.
