@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from zoo.checks import require, require_choice, require_positive
@@ -23,7 +24,7 @@ from zoo.rvgp.inference import Moments, Posterior
 from zoo.rvgp.kernels import KINDS, KNOTS, Kind, Normalization
 from zoo.rvgp.optimization import Optimum, minimize, minimize_many
 from zoo.spectral.connection import ConnectionLaplacian, connection_laplacian
-from zoo.spectral.point_graph import Array, Indices, check_points
+from zoo.spectral.point_graph import Array, Indices, check_points, pattern
 
 Observation = Literal["tangent", "ambient"]
 
@@ -190,6 +191,13 @@ class VectorFieldGP:
         self.hyperparameters_ = dict(zip(kernel.names, found.values.tolist(), strict=True))
         self.posterior_ = Posterior(moments, kernel.weights(found.values), float(found.values[-1]))
         self._labelled, self._fields = labelled, fields
+        unreached = points_without_labels(geometry, labelled)
+        if unreached:
+            warnings.warn(
+                f"{unreached} points lie in components of the neighbour graph without a label, and are predicted as 0; "
+                "give more n_neighbors, or geometry={'disconnected': 'join'}",
+                stacklevel=2,
+            )
         if len(labelled) * geometry.dim < self.basis_.size:
             warnings.warn(
                 f"{len(labelled)} labels say little about {self.basis_.size} eigenfields: far from labels the "
@@ -316,6 +324,12 @@ class VectorFieldGP:
         if not hasattr(self, "posterior_"):
             raise RuntimeError("VectorFieldGP knows no labels yet; call fit(points, vectors, mask) first")
         return self.posterior_
+
+
+def points_without_labels(geometry: ConnectionLaplacian, labelled: Indices) -> int:
+    """Return the number of points that no path of the graph joins to a label."""
+    _, component = connected_components(pattern(geometry.edge_index, geometry.num_points), directed=False)
+    return int((~np.isin(component, component[labelled])).sum())
 
 
 def _labels(

@@ -77,12 +77,15 @@ def extend(geometry: ConnectionLaplacian, points: Tensor | ArrayLike, n_neighbor
         n_neighbors: number of neighbours of each new point; frames come from 1.5 times as many and the point itself.
 
     Raises:
-        ValueError: the points are not finite or of another dimension, or there are fewer points than neighbours.
+        ValueError: the points are not finite or of another dimension, there are fewer points than neighbours, or the
+            weights are those of a mesh.
     """
     new = check_points("points", points)
     ambient, n = geometry.points.shape[1], geometry.num_points
     require(new.shape[1] == ambient, "points.shape", new.shape, f"(m, {ambient}), as in the cloud")
     frame_size = int(1.5 * n_neighbors)
+    plain = geometry.bandwidth is not None or bool((geometry.weights == 1).all())
+    require(plain, "geometry", "a mesh with cotangent weights", "a point cloud: new points have no triangles")
     require(n >= frame_size, "n_neighbors", n_neighbors, f"at most {int(n / 1.5)}, of {n} points")
     distances, indices = KDTree(geometry.points).query(new, k=frame_size)
     extent = np.ptp(geometry.points, axis=0).max()

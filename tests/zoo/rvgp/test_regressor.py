@@ -191,6 +191,19 @@ def test_inner_split_is_that_of_scikit_learn():
         inner_split(labelled, 1.0)
 
 
+def test_components_without_labels_are_warned_about():
+    points = np.concatenate([GEOMETRY.points, shapes.sphere(60) + 10])
+    vectors = np.concatenate([VECTORS, np.full((60, 3), np.nan)])
+    with pytest.raises(ValueError, match="2 components, of 220, 60 points"):
+        VectorFieldGP(24).fit(points, vectors)
+    model = VectorFieldGP(24, geometry={"disconnected": "keep"})
+    with pytest.warns(UserWarning, match="60 points lie in components"):
+        model.fit(points, vectors)
+    assert np.abs(model.predict()[220:]).max() < 1e-9
+    joined = VectorFieldGP(24, geometry={"disconnected": "join"}).fit(points, vectors)
+    assert joined.geometry_.diagnostics().components == 1
+
+
 def test_few_labels_are_warned_about():
     with pytest.warns(UserWarning, match="5 labels say little about 24 eigenfields"):
         VectorFieldGP(24).fit(GEOMETRY, VECTORS, LABELLED[:5])

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.spatial import ConvexHull
 
 from datamodules.surfaces import shapes
 from zoo.spectral.connection import connection_laplacian
@@ -52,3 +53,6 @@ def test_bad_points_are_named():
         extend(geometry, np.zeros((5, 2)))
     with pytest.raises(ValueError, match="n_neighbors=60"):
         extend(geometry, np.zeros((5, 3)), n_neighbors=60)
+    mesh = connection_laplacian(geometry.points, 4, weights="cotan", faces=ConvexHull(geometry.points).simplices)
+    with pytest.raises(ValueError, match="new points have no triangles"):
+        extend(mesh, np.zeros((5, 3)))
