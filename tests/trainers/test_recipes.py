@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from torchvision.models import resnet50
 
 from tests.datamodules.images.test_adapters import imagenet, save
-from tests.datamodules.molecules.toys import three_bpa
+from tests.datamodules.molecules.toys import own_structures, three_bpa
 from tests.trainers.small_fields import FIELDS
 from trainers.catalogue import list_recipes
 from trainers.cli import main
@@ -45,6 +45,7 @@ DATA = {
     },
     "gaunt/3bpa": three_bpa,
     "gaunt/3bpa_small": three_bpa,
+    "gaunt/extxyz": own_structures,
     "koopman/duffing": few(20, "--model.dictionary_kwargs", '{"count": 20}'),
     "koopman/kernel_van_der_pol": few(20, "--model.functions", "20"),
     "koopman/lorenz_measure": few(1, "--data.num_steps", "50"),

@@ -23,3 +23,9 @@ def three_bpa(folder):
     atoms = {"H": -13.6, "C": -500.0, "N": -100.0, "O": -150.0}
     (root / "iso_atoms.xyz").write_text("".join(ATOM.format(symbol=symbol, energy=atoms[symbol]) for symbol in atoms))
     return ["--data.root", str(root), "--model.network_kwargs.channels", "4"]
+
+
+def own_structures(folder):
+    """Write a user's structures, and return the words that lead to them."""
+    (folder / "own.xyz").write_text(frames(30))
+    return ["--data.train_path", str(folder / "own.xyz"), "--model.network_kwargs.channels", "4"]
