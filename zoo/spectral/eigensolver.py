@@ -24,6 +24,9 @@ DENSE_SIZE = 800
 DENSE_FRACTION = 1 / 4
 """Part of all eigenpairs from which the dense solver is the faster one, up to 4000 rows."""
 
+LARGEST_DENSE = 20_000
+"""Matrices above this size are never decomposed as a whole: they would take 3 GB and hours."""
+
 COUNTED_SIZE = 20_000
 """Matrices up to this size have their eigenvalues counted by a second factorisation."""
 
@@ -50,6 +53,7 @@ def lowest_eigenpairs(
 
     Raises:
         ValueError: k is out of its range.
+        RuntimeError: the iteration failed on a matrix that is too large for the dense solver.
     """
     size = matrix.shape[0]
     if k is None:
@@ -90,6 +94,11 @@ def _pairs(matrix: scipy.sparse.csc_matrix, k: int, magnitude: float, snap: bool
             break
         kept = end if snap else k
         return values[:kept], vectors[:, :kept]
+    if size > LARGEST_DENSE:
+        raise RuntimeError(
+            f"the {k} lowest eigenpairs of {size} rows were not found by iteration, and {size} rows are too many for "
+            f"the dense solver, whose limit is {LARGEST_DENSE}; give fewer eigenpairs or fewer points"
+        )
     values, vectors = scipy.linalg.eigh(matrix.toarray(), driver="evd")
     kept = end_of_cluster(values, k, GAP * magnitude) if snap else k
     return values[:kept], vectors[:, :kept]

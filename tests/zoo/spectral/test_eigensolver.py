@@ -67,6 +67,13 @@ def test_a_missed_copy_is_noticed(monkeypatch):
     np.testing.assert_allclose(values, np.sort(np.tile(eigvals_of_ring(60), 20))[:50], atol=1e-12)
 
 
+def test_large_matrices_are_not_made_dense(monkeypatch):
+    monkeypatch.setattr(eigensolver, "LARGEST_DENSE", 850)
+    assert len(lowest_eigenpairs(ring(900), 4)[0]) == 4
+    with pytest.raises(RuntimeError, match="too many for the dense solver, whose limit is 850"):
+        lowest_eigenpairs(ring(900), 899)
+
+
 @pytest.mark.parametrize("k", [0, 61])
 def test_bad_k(k):
     with pytest.raises(ValueError, match="k="):
