@@ -21,7 +21,7 @@ from zoo.spectral.sphere import DISCS_KM, EARTH_AREA_KM2, cap_area_km2
 if TYPE_CHECKING:
     from zoo.geolocation.recall_vs_area import RecallVsArea
 
-ROWS = 360
+ROWS = 180
 """Rows of the raster that maps are drawn as."""
 
 MASSES = (0.5, 0.8, 0.95)
