@@ -22,6 +22,7 @@ from zoo.gppde.operators import Operator
 
 PADDING = 16
 MAX_PEAKS = 8
+MAX_LINES = 500  # of many lines, as of a large batch, a random part is looked at
 FLOOR = 1e-6  # of the largest power
 HALF_WIDTH = 2  # bins of the unpadded transform that a peak fills on each side
 NYQUIST_WARNING = 0.9
@@ -84,6 +85,9 @@ def solution_peaks(
         instances = source.reshape(-1, *source.shape[source.ndim - dimensions :])
         scale = instances.flatten(1).abs().amax(1).clamp_min(torch.finfo(source.dtype).tiny)
         lines = (instances / scale.reshape(-1, *[1] * dimensions)).movedim(j + 1, -1).reshape(-1, len(grid))
+        if len(lines) > MAX_LINES:
+            chosen = torch.randperm(len(lines), generator=torch.Generator().manual_seed(0))[:MAX_LINES]
+            lines = lines[chosen]
         peaks = peaks_of(lines, spacing)
         powers = peaks.power
         if len(peaks.frequency):
