@@ -47,11 +47,14 @@ class Variant:
         name: "ours", or the name of the peer.
         step: does the work that is timed.
         output: returns what must be equal between variants, outside the timing.
+        small_step: the same work on little data, where loading libraries would be much of its memory; it is done before
+            memory is measured.
     """
 
     name: str
     step: Callable[[], None]
     output: Callable[[], Tensor]
+    small_step: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def measure(cases: list[Case], repeats: int) -> list[Row]:
         repeats: number of turns after one that warms up.
     """
     # All memory first, in children of a process that has run no step: later ones would reuse memory of steps before.
-    peaks = [[peak_memory(variant.step) for variant in case.variants] for case in cases]
+    peaks = [[peak_memory(variant.step, variant.small_step) for variant in case.variants] for case in cases]
     return [row for case, peak in zip(cases, peaks, strict=True) for row in _rows(case, peak, repeats)]
 
 
@@ -140,11 +143,11 @@ def _seconds(step: Callable[[], None]) -> float:
     return time.process_time() - start
 
 
-def peak_memory(step: Callable[[], None]) -> float:
-    """Return by how much a step raises the peak resident memory of a forked process, MiB."""
+def peak_memory(step: Callable[[], None], small_step: Callable[[], None] | None = None) -> float:
+    """Return by how much a step raises the peak resident memory of a forked process, MiB, after a small one if any."""
     gc.collect()  # garbage that the child would collect in the middle of its step hides what the step takes
     receiver, sender = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.get_context("fork").Process(target=_report_peak, args=(step, sender))
+    process = multiprocessing.get_context("fork").Process(target=_report_peak, args=(step, small_step, sender))
     process.start()
     sender.close()
     try:
@@ -155,8 +158,11 @@ def peak_memory(step: Callable[[], None]) -> float:
         process.join()
 
 
-def _report_peak(step: Callable[[], None], sender: Connection) -> None:
+def _report_peak(step: Callable[[], None], small_step: Callable[[], None] | None, sender: Connection) -> None:
     torch.set_num_threads(1)  # a forked process has none of its parent's threads, and would wait for them
+    if small_step is not None:
+        small_step()
+        gc.collect()
     if Path("/proc/self/clear_refs").exists():
         # Linux: the peak so far, which may be the parent's, is forgotten.
         Path("/proc/self/clear_refs").write_text("5")

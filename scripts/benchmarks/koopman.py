@@ -33,6 +33,9 @@ CHUNK = 2048
 MOST_DECOMPOSED = 5 * 10**7
 """Numbers in a matrix of features that PyDMD is asked to decompose: it holds several of its size, for minutes."""
 
+SMALL = 2048
+"""Snapshots of a small step, which loads every method's libraries."""
+
 TESTED = 200
 """States whose forecasts are compared."""
 
@@ -70,18 +73,21 @@ def _ours(name: str, dictionary: Monomials, states: Array, kind: type[RowAccumul
     x, y = torch.from_numpy(states[:-1]), torch.from_numpy(states[1:])
     coordinates = [dictionary.indices.tolist().index(unit) for unit in ([1, 0], [0, 1])]
 
-    def fit() -> Tensor:
+    def fit(number: int) -> Tensor:
         sums = kind(2 * dictionary.size)
-        for start in range(0, len(x), CHUNK):
-            rows = slice(start, start + CHUNK)
+        for start in range(0, number, CHUNK):
+            rows = slice(start, min(start + CHUNK, number))
             sums.update(dictionary(x[rows]), dictionary(y[rows]))
         factors = factorize(sums.factor) if isinstance(sums, TSQRAccumulator) else factorize_gram(sums.gram)
         return edmd(factors).matrix
 
     def step() -> None:
-        fit()
+        fit(len(x))
 
-    return Variant(name, step, lambda: dictionary(x[:TESTED]) @ fit()[:, coordinates])
+    def small_step() -> None:
+        fit(SMALL)
+
+    return Variant(name, step, lambda: dictionary(x[:TESTED]) @ fit(len(x))[:, coordinates], small_step)
 
 
 Fit = Callable[[Callable[[Array], Array], Array], Callable[[Array], Array]]
@@ -96,7 +102,13 @@ def _peer(name: str, fit: Fit, degree: int, states: Array, tested: Array) -> Var
     def step() -> None:
         fit(features, states)
 
-    return Variant(name, step, lambda: torch.from_numpy(fit(features, states)(features(tested))[:, 1:3].real.copy()))
+    def small_step() -> None:
+        fit(features, states[:SMALL])
+
+    def output() -> Tensor:
+        return torch.from_numpy(fit(features, states)(features(tested))[:, 1:3].real.copy())
+
+    return Variant(name, step, output, small_step)
 
 
 def _deeptime(features: Callable[[Array], Array], states: Array) -> Callable[[Array], Array]:

@@ -36,7 +36,7 @@ from zoo.spectral.accumulators import GramAccumulator, RowAccumulator, TSQRAccum
 
 Batch = dict[str, Tensor]
 
-CHUNK = 1 << 14
+CHUNK = 1 << 12
 """Pairs whose features are in memory at once, where a learner is used without a trainer."""
 
 STRETCH = 100
