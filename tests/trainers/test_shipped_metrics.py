@@ -7,7 +7,6 @@ import pytest
 import checkpoints
 from trainers.cli import main
 
-
 ROUNDING = 1e-12
 
 
