@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.molecules import MorseMolecules, keys
+from datamodules.molecules import MorseMolecules, ThreeBPA, keys
 from datamodules.molecules.statistics import EnergyStatistics
 from datamodules.molecules.structure import collate
+from tests.paths import SHARED
 from zoo.gaunt.errors import ForceFieldErrors
 from zoo.gaunt.module import GauntModule
 
@@ -140,6 +141,28 @@ def test_figures_show_the_last_test():
     assert [axis.get_title() for axis in figure.axes] == ["interaction energy [eV/atom]", "forces [eV/Angstrom]"]
     trained.on_fit_start()
     assert trained.figures() == {}
+
+
+@pytest.mark.skipif(SHARED is None, reason="the published files do not lie beside the checkout")
+def test_learns_forces_of_a_real_molecule():
+    """60 steps on 30 configurations of 3BPA more than halve the error of predicting no forces."""
+    datamodule = ThreeBPA(str(SHARED / "data" / "gaunt" / "3BPA"))
+    datamodule.setup()
+    torch.manual_seed(0)
+    trained = GauntModule([1, 6, 7, 8], network_kwargs={"channels": 8, "lmax_edge": 2, "lmax_hidden": 1})
+    trained.trainer = SimpleNamespace(datamodule=datamodule)
+    trained.setup("fit")
+    trained.log = lambda *args, **kwargs: None
+    batches = [collate(datamodule.dataset("train")[start : start + 5]) for start in range(0, 30, 5)]
+    optimizer = torch.optim.Adam(trained.parameters(), lr=1e-2)
+    for step in range(60):
+        optimizer.zero_grad()
+        trained.training_step(batches[step % len(batches)]).backward()
+        torch.nn.utils.clip_grad_norm_(trained.parameters(), 100.0)
+        optimizer.step()
+    held_out = collate(datamodule.dataset("val")[:20])
+    forces = trained(held_out)["forces"].detach()
+    assert (forces - held_out[keys.FORCES]).square().mean() < 0.25 * held_out[keys.FORCES].square().mean()
 
 
 def test_data_that_do_not_fit_are_refused():
