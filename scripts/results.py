@@ -20,6 +20,7 @@ def main(args: list[str] | None = None) -> None:
         help="a row of the table; the same label again is another seed of it",
     )
     parser.add_argument("--to", type=Path, help="the CSV file to write")
+    parser.add_argument("--no-variants", action="store_true", help="leave out what a test compares with, or lists")
     options = parser.parse_args(args)
     if bool(options.runs) != bool(options.to) or not all("=" in run for run in options.runs):
         parser.error("give --to FILE and LABEL=CHECKPOINT ..., or nothing to refresh the READMEs")
@@ -29,7 +30,8 @@ def main(args: list[str] | None = None) -> None:
     from trainers.results import TABLE, collect, render, write_csv
 
     if options.to:
-        print(write_csv(options.to, collect([tuple(run.split("=", 1)) for run in options.runs])))
+        runs = [tuple(run.split("=", 1)) for run in options.runs]
+        print(write_csv(options.to, collect(runs, variants=not options.no_variants)))
     for readme in [REPOSITORY / "README.md", *sorted(REPOSITORY.glob("zoo/*/README.md"))]:
         if TABLE.search(readme.read_text()):
             write_file(readme, render(readme).encode())

@@ -22,7 +22,7 @@ from checkpoints.files import write_file
 TABLE = re.compile(r"(<!-- table: (?P<file>\S+); (?P<columns>.+?) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
-def collect(runs: Sequence[tuple[str, str | Path]]) -> list[dict[str, Any]]:
+def collect(runs: Sequence[tuple[str, str | Path]], variants: bool = True) -> list[dict[str, Any]]:
     """Return one row per label: what was trained on what, at what cost, and every metric of its test.
 
     Runs with the same label differ by their seeds: metrics and minutes are means over them, with the standard deviation
@@ -32,6 +32,7 @@ def collect(runs: Sequence[tuple[str, str | Path]]) -> list[dict[str, Any]]:
     Args:
         runs: label of the model, and a checkpoint as in `checkpoints.load`: a run's folder "checkpoint", or a shipped
             name.
+        variants: whether these get rows, which those of different models would share.
 
     Raises:
         CheckpointError: a checkpoint cannot be read.
@@ -39,7 +40,8 @@ def collect(runs: Sequence[tuple[str, str | Path]]) -> list[dict[str, Any]]:
     groups: dict[str, list[dict[str, Any]]] = {}
     for label, source in runs:
         for row in _rows(label, source):
-            groups.setdefault(row["model"], []).append(row)
+            if variants or row["model"] == label:
+                groups.setdefault(row["model"], []).append(row)
     return [rows[0] if len(rows) == 1 else _mean(rows) for rows in groups.values()]
 
 

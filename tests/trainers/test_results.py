@@ -71,6 +71,11 @@ def test_variants_have_rows_of_their_own(finished):
     assert "test/mae std" not in own and "val/mae" not in own
 
 
+def test_variants_can_be_left_out(finished):
+    (row,) = collect([("ours", finished[0])], variants=False)
+    assert row["model"] == "ours"
+
+
 def test_runs_of_one_label_are_averaged(finished):
     own, plain = collect([("ours", "0"), ("ours", "1")])
     assert (own["test/mae"], own["minutes"], own["seeds"]) == (1.5, 1.5, "0 1")
