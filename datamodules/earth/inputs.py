@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.spectral.sphere import check_latlon
@@ -16,7 +17,9 @@ from zoo.spectral.sphere import check_latlon
 UNREADABLE = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError, NotImplementedError)
 
 
-def read_score_maps(path: str | Path, widths: Mapping[str, int], cells: int) -> tuple[list[str], dict[str, Tensor]]:
+def read_score_maps(
+    path: str | Path, widths: Mapping[str, int], cells: int, classes: Collection[str] = ()
+) -> tuple[list[str], dict[str, Tensor]]:
     """Read what predictors say of a user's images.
 
     Args:
@@ -25,12 +28,14 @@ def read_score_maps(path: str | Path, widths: Mapping[str, int], cells: int) -> 
         widths: of each predictor, the number of columns of its array, such as the classes of a head. Every one may be
             given as log-maps instead, with a column for each cell.
         cells: number of cells of the grid, in the order of HEALPix's rings.
+        classes: the predictors whose columns are masses of classes: not negative, with a positive sum.
 
     Returns:
         Names of the images, and float32 entries; `latlon` is float64.
 
     Raises:
-        ValueError: the file is none, an array is missing, unknown, of another shape, NaN or infinite.
+        ValueError: the file is none, an array is missing, unknown, of another shape, NaN or infinite as
+            float32, a mass of a class is negative, or a row says nothing: masses that are all 0, a map of -inf alone.
         FileNotFoundError: there is no such file.
     """
     path = Path(path)
@@ -59,12 +64,18 @@ def read_score_maps(path: str | Path, widths: Mapping[str, int], cells: int) -> 
                 f"{path}: {name} has shape {array.shape} and type {array.dtype}; give numbers (M, {widths[name]}), or "
                 f"log-maps (M, {cells}), with the same M > 0 for all arrays"
             )
+        # What is too large for float32 becomes infinite here, and is refused as such.
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
         # The logarithm of nothing is allowed in maps, and nothing else that is not finite.
         usable = np.isfinite(array) | (np.isneginf(array) if array.shape[1] == cells else False)
-        if not usable.all():
-            row = int(np.argmin(usable.all(1)))
-            raise ValueError(f"{path}: row {row} of {name} holds NaN or infinity; give finite numbers, or -inf in maps")
-        entries[name] = torch.from_numpy(array.astype(np.float32))
+        _require_rows(usable.all(1), path, name, "NaN or infinity", "finite float32 numbers, or -inf in maps")
+        if array.shape[1] == cells:
+            _require_rows(np.isfinite(array).any(1), path, name, "-inf alone", "maps with a finite number")
+        elif name in classes:
+            fine_rows = (array >= 0).all(1) & (array > 0).any(1)
+            _require_rows(fine_rows, path, name, "a negative mass or none", "masses >= 0 of classes, not all 0")
+        entries[name] = torch.from_numpy(array)
     if latlon is not None:
         if latlon.dtype.kind not in "fiu" or latlon.shape != (number, 2):
             raise ValueError(f"{path}: latlon has shape {latlon.shape}; give ({number}, 2), in degrees")
@@ -74,3 +85,8 @@ def read_score_maps(path: str | Path, widths: Mapping[str, int], cells: int) -> 
     if names.shape != (number,):
         raise ValueError(f"{path}: id has shape {names.shape}; give ({number},), a name for each image")
     return [str(name) for name in names], entries
+
+
+def _require_rows(fine: np.bool_ | NDArray[np.bool_], path: Path, name: str, found: str, allowed: str) -> None:
+    if not np.all(fine):
+        raise ValueError(f"{path}: row {int(np.argmin(fine))} of {name} holds {found}; give {allowed}")

@@ -204,7 +204,7 @@ class SyntheticEarth(ZooDataModule):
             ValueError: the file cannot be used; the message says why.
             FileNotFoundError: there is no such file.
         """
-        names, entries = read_score_maps(path, {"view": 3, **ATTRIBUTES}, HEALPixGrid(self.nside).n)
+        names, entries = read_score_maps(path, {"view": 3, **ATTRIBUTES}, HEALPixGrid(self.nside).n, ATTRIBUTES)
         if all(entries[name].size(1) == size for name, size in ATTRIBUTES.items()):
             entries |= gates_of(entries["cover"], entries["population"])
         return names, Photographs(entries)

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from zoo.checks import require
 from zoo.geolocation.searched_area import searched_area
 from zoo.spectral.grids import Grid
 from zoo.spectral.sphere import EARTH_AREA_KM2
@@ -27,7 +28,12 @@ def describe(log_mass: Tensor, grid: Grid, truth: Tensor | None = None) -> dict[
         `latitude` and `longitude` (B,) of the densest cell's centre; `area_50` and `area_95` (B,) in km^2, of the
         densest cells that hold so much of the mass; `bits` (B,), the information against the uniform density;
         `log_mass` itself; and with the truth `needed_area` (B,) in km^2, searched until it is found.
+
+    Raises:
+        ValueError: a mass is NaN or infinite, or all of a row are 0.
     """
+    fine = bool((log_mass < torch.inf).all()) and bool(torch.isfinite(log_mass).any(1).all())
+    require(fine, "log_mass", "NaN, +inf or -inf alone", "logarithms of masses of sum 1")
     areas = grid.areas.to(log_mass.device)
     log_density = log_mass - areas.log().to(log_mass)
     centers = grid.centers.to(log_mass.device)[log_density.argmax(1)]

@@ -154,7 +154,8 @@ class Predictors(nn.Module):
             else:
                 shape_, needed_ = tuple(values.shape), tuple(buffer.shape)
                 require(shape_ == needed_, f"shape of {source}", shape_, f"{needed_}")
-                require(not bool(torch.isnan(values).any()), f"map of {source}", "NaN", "log-densities")
+                fine = bool((values < torch.inf).all()) and bool(torch.isfinite(values).any(1).all())
+                require(fine, f"map of {source}", "NaN, +inf or -inf alone", "log-densities; -inf is allowed in some")
                 base = self.log_base.to(torch.float64)
                 values = floored(values.to(torch.float64) + base, base, self.floor) - base
             buffer.copy_(values)
@@ -163,7 +164,7 @@ class Predictors(nn.Module):
         """Return the log-maps (B, N) of some predictors for a batch by name, all finite.
 
         Raises:
-            ValueError: an entry is missing, of another shape, or holds NaN.
+            ValueError: an entry is missing, of another shape, NaN, too large, or a row of it says nothing.
         """
         return {name: self._log_map(name, batch) for name in names}
 
@@ -184,10 +185,14 @@ class Predictors(nn.Module):
         require(
             values.shape[1:] == (width,), f"{entry}.shape", tuple(values.shape), f"(B, {width}), or maps (B, {self.n})"
         )
-        require(not bool(torch.isnan(values.sum())), entry, "NaN", "numbers")
         values = values.to(self.one)
         if predictor.kind == "point":
+            # The concentration, as finite directions may have an infinite norm.
+            fine = bool(torch.isfinite(values.norm(dim=1)).all())
+            require(fine, entry, "NaN or too large", f"numbers whose norms are finite in {values.dtype}")
             return point_log_map(values, self._directions.to(self.one.dtype))
+        fine = bool((torch.isfinite(values) & (values >= 0)).all()) and bool((values > 0).any(1).all())
+        require(fine, entry, "NaN, infinite, negative or all 0", "masses of classes, finite and >= 0, not all 0")
         fractions = self.get_buffer(f"map_{source}")
         prior = self.get_buffer(f"prior_{source}")
         if predictor.divide_by == "area":
@@ -204,6 +209,10 @@ class Predictors(nn.Module):
     def _given(self, name: str, values: Tensor) -> Tensor:
         shape = tuple(values.shape)
         require(shape[1:] == (self.n,), f"shape of {name}", shape, f"(B, {self.n}), a number for each cell")
-        require(not bool(torch.isnan(values).any()), name, "NaN", "log-densities; -inf is allowed")
+        values = values.to(self.one)
+        fine = bool((values < torch.inf).all()) and bool(torch.isfinite(values).any(1).all())
+        require(
+            fine, name, "NaN, +inf or -inf alone", f"log-densities, finite in {values.dtype}; -inf is allowed in some"
+        )
         # Log-densities to log masses and back: the floor is one of masses.
-        return floored(values.to(self.one) + self.log_base, self.log_base, self.floor) - self.log_base
+        return floored(values + self.log_base, self.log_base, self.floor) - self.log_base

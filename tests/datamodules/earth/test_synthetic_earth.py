@@ -175,7 +175,7 @@ def test_a_users_own_predictors(tmp_path):
     assert len(samples) == 3
     assert samples[0]["latlon"].dtype == torch.float64
     assert samples[0]["gate"].shape == (2,)
-    names, samples = read(tmp_path, cover=np.full((3, 768), -np.inf))
+    names, samples = read(tmp_path, cover=np.where(np.arange(768) < 5, 0.0, np.full((3, 768), -np.inf)))
     assert names == ["0", "1", "2"]
     assert samples[0]["cover"].shape == (768,)
     assert "gate" not in samples[0]
@@ -191,6 +191,16 @@ def test_a_users_own_predictors(tmp_path):
         ({"view": np.full((3, 3), np.nan)}, "row 0 of view"),
         ({"view": np.full((3, 3), -np.inf)}, "row 0 of view"),
         ({"cover": np.full((3, 768), np.inf)}, "row 0 of cover"),
+        ({"view": np.full((3, 3), 1e300)}, "row 0 of view holds NaN or infinity"),
+        (
+            {"cover": np.where(np.arange(3)[:, None] == 1, -np.inf, np.zeros((3, 768)))},
+            "row 1 of cover holds -inf alone",
+        ),
+        (
+            {"cover": np.where(np.arange(3)[:, None] == 2, -0.1, np.full((3, 10), 0.1))},
+            "row 2 of cover holds a negative",
+        ),
+        ({"population": np.zeros((3, 6))}, "row 0 of population"),
         ({"view": np.array([["x"] * 3] * 3)}, "view has shape"),
         ({"latlon": np.full((3, 2), 91.0)}, "latitude 91"),
         ({"latlon": np.zeros((2, 2))}, "latlon has shape"),

@@ -37,6 +37,14 @@ def test_descriptions():
     assert "needed_area" not in describe(log_mass, GRID)
 
 
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -math.inf])
+def test_no_place_is_made_of_what_is_none(wrong):
+    log_mass, _ = posteriors(3)
+    log_mass[1] = wrong
+    with pytest.raises(ValueError, match="log_mass"):
+        describe(log_mass, GRID)
+
+
 def test_judgement():
     log_mass, truth = posteriors()
     stratum = torch.arange(40) % 2

@@ -121,6 +121,7 @@ def test_maps_and_batches_are_checked():
         ({"prior": prior}, priors, "cover"),
         ({**maps, "prior": prior[:1]}, priors, "shape of prior"),
         ({**maps, "prior": prior * torch.nan}, priors, "NaN"),
+        ({**maps, "prior": torch.full_like(prior, -torch.inf)}, priors, "-inf alone"),
         (maps, {}, "frequencies"),
         (maps, {"cover": frequencies[:2]}, "shapes of cover"),
         (maps, {"cover": 2 * frequencies}, "sums of cover"),
@@ -134,6 +135,12 @@ def test_maps_and_batches_are_checked():
         ({"view": torch.full((2, 3), torch.nan)}, "view", "NaN"),
         ({"given": torch.zeros(2, 5)}, "given", "shape of given"),
         ({"given": torch.full((2, CELLS), torch.nan)}, "given", "NaN"),
+        ({"given": torch.full((2, CELLS), torch.inf)}, "given", r"\+inf"),
+        ({"given": torch.full((2, CELLS), -torch.inf)}, "given", "-inf alone"),
+        ({"view": torch.full((2, 3), 1e308, dtype=torch.float64)}, "view", "too large"),
+        ({"cover": -batch()["cover"]}, "cover", "negative"),
+        ({"cover": torch.zeros(2, 3)}, "cover", "all 0"),
+        ({"cover": torch.full((2, 3), torch.nan)}, "cover", "NaN"),
     ]:
         entries = {key: value for key, value in {**batch(), **changed}.items() if value is not None}
         with pytest.raises(ValueError, match=message):
