@@ -18,7 +18,7 @@ from torchmetrics import Metric
 from zoo.checks import require, require_positive
 from zoo.geolocation.recall_vs_area import BUDGETS_KM2
 from zoo.geolocation.searched_area import searched_area
-from zoo.spectral.grids import Grid
+from zoo.spectral.grids import Grid, check_areas
 
 
 class CoverageVsArea(Metric):
@@ -45,6 +45,7 @@ class CoverageVsArea(Metric):
     def __init__(self, grid: Grid, budgets_km2: Sequence[float] = BUDGETS_KM2, levels: int = 19, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         require_positive(levels=levels)
+        check_areas(grid.areas, "grid.areas")
         require(min(budgets_km2, default=0) > 0, "budgets_km2", budgets_km2, "areas > 0 in km^2")
         self.grid = grid
         self.budgets = torch.tensor(budgets_km2, dtype=torch.float64)

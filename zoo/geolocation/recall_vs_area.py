@@ -23,8 +23,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from zoo.checks import require, require_above, require_choice
-from zoo.geolocation.searched_area import TIES, TILE, Scores, Searched, Ties, searched_area
-from zoo.spectral.grids import Grid
+from zoo.geolocation.searched_area import TIES, TILE, Scores, Searched, Ties, scores_between, searched_area
+from zoo.spectral.grids import Grid, check_areas
 from zoo.spectral.sphere import DISCS_KM, EARTH_AREA_KM2, cap_area_km2, check_latlon, distance_km
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ class RecallVsArea(Metric):
         require_choice("ties", ties, TIES)
         require_choice("rank_by", rank_by, ("density", "score"))
         require_above(0, min_area_km2=min_area_km2)
+        check_areas(grid.areas, "grid.areas")
         budgets = [float(budget) for budget in budgets_km2]
         ascending = bool(budgets) and all(a < b for a, b in zip([0.0, *budgets], budgets, strict=False))
         require(ascending, "budgets_km2", budgets_km2, "ascending areas > 0 in km^2")
@@ -128,8 +129,9 @@ class RecallVsArea(Metric):
         """Add score maps.
 
         Args:
-            scores: (B, N), or a function that gives some of their columns, see `searched_area`; -inf and masses of 0
-                are allowed: a truth there is found last of all, and counted in `support_miss`.
+            scores: (B, N), or a function that gives some of their columns, see `searched_area`; masses of 0, and -inf
+                where scores are no masses, are allowed: a truth there is found last of all, and counted in
+                `support_miss`.
             truth: (B,) int64 cells, or (B, 2) latitudes and longitudes in degrees.
             weight: (B,) >= 0, for instance importance weights; ones if None.
             stratum: (B,) int64, which of `strata` each image belongs to; needed if there are any.
@@ -138,7 +140,8 @@ class RecallVsArea(Metric):
             truth_scores: see `searched_area`; of masses, not of densities.
 
         Raises:
-            ValueError: see `searched_area`; or weights or strata are missing, of another shape or out of their range.
+            ValueError: see `searched_area`; or a mass is negative, as logarithms without `log=True` are; or weights or
+                strata are missing, of another shape or out of their range.
         """
         if truth.is_floating_point() or truth.dim() == 2:
             truth = self.grid.locate(truth.cpu()).to(truth.device)
@@ -176,21 +179,32 @@ class RecallVsArea(Metric):
     def _ranked(
         self, scores: Scores, truth: Tensor, truth_scores: Tensor | None, log: bool
     ) -> tuple[Scores, Tensor | None]:
-        # Equal areas change no order, and a division could make ties of what differed in the last digit.
-        if self.rank_by == "score" or self._equal:
+        if self.rank_by == "score":
             return scores, truth_scores
-        areas = self.grid.areas
+        areas, images = self.grid.areas, len(truth)
 
-        def density(mass: Tensor, area: Tensor) -> Tensor:
+        def density(mass: Tensor, area: Tensor, name: str = "scores") -> Tensor:
+            if not log:
+                allowed = "masses >= 0, or their logarithms with log=True, or rank_by='score'"
+                require(not bool((mass < 0).any()), name, "negative masses", allowed)
+            # Equal areas change no order, and a division could make ties of what differed in the last digit.
+            if self._equal:
+                return mass
+            # In half precision an area of a million km^2 is infinite.
+            mass = mass.to(torch.promote_types(mass.dtype, torch.float32))
             area = area.to(mass)
             return mass - area.log() if log else mass / area
 
         if truth_scores is not None:
-            truth_scores = density(truth_scores, areas[truth.cpu()])
+            shape = tuple(truth_scores.shape)
+            require(shape == (images,), "truth_scores.shape", shape, f"{(images,)}, a score for each image")
+            truth_scores = density(truth_scores, areas[truth.cpu()], "truth_scores")
         if isinstance(scores, Tensor):
+            shape, needed = tuple(scores.shape), (images, self.grid.n)
+            require(shape == needed, "scores.shape", shape, f"{needed}")
             return density(scores, areas), truth_scores
         given = scores
-        return lambda first, last: density(given(first, last), areas[first:last]), truth_scores
+        return lambda first, last: density(scores_between(given, first, last, images), areas[first:last]), truth_scores
 
     def _add(self, searched: Searched, missed: Tensor, weight: Tensor | None, stratum: Tensor | None) -> None:
         number, device = len(searched.before), searched.before.device

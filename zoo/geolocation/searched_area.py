@@ -85,7 +85,7 @@ def searched_area(
         tile: number of cells that are looked at together, > 0.
 
     Raises:
-        ValueError: a shape is another, a cell is not on the grid, or a score is NaN.
+        ValueError: a shape is another, also of what a function gives; a cell is not on the grid, or a score is NaN.
     """
     require_positive(tile=tile)
     number = len(areas)
@@ -101,13 +101,15 @@ def searched_area(
     else:
         blocks = _tiles(number, tile)
         target = _scores_at(scores, truth, blocks) if truth_scores is None else truth_scores
+        shape = tuple(target.shape)
+        require(shape == (len(truth),), "truth_scores.shape", shape, f"{(len(truth),)}, a score for each image")
     _refuse_nan(target)
     areas = areas.to(target.device)
     own = areas[truth]
     equal = bool((areas == areas[0]).all())
     before, tied = torch.zeros_like(own), torch.zeros_like(own)
     for first, last in blocks:
-        block = scores[:, first:last] if isinstance(scores, Tensor) else scores(first, last)
+        block = scores_between(scores, first, last, len(truth))
         _refuse_nan(block)
         higher, same = _count(block, target, areas[first:last], equal)
         inside = torch.nonzero((truth >= first) & (truth < last))[:, 0]
@@ -117,6 +119,20 @@ def searched_area(
         before += higher
         tied += same
     return Searched(before, tied, own, target)
+
+
+def scores_between(scores: Scores, first: int, last: int, images: int) -> Tensor:
+    """Return the scores (B, last - first) of some cells.
+
+    Raises:
+        ValueError: a function gives another shape.
+    """
+    if isinstance(scores, Tensor):
+        return scores[:, first:last]
+    block = scores(first, last)
+    shape, needed = tuple(block.shape), (images, last - first)
+    require(shape == needed, f"scores({first}, {last}).shape", shape, f"{needed}: images, cells")
+    return block
 
 
 def _tiles(number: int, tile: int) -> list[tuple[int, int]]:
@@ -129,7 +145,7 @@ def _scores_at(scores: Callable[[int, int], Tensor], truth: Tensor, blocks: list
         inside = torch.nonzero((truth >= first) & (truth < last))[:, 0]
         if len(inside) == 0:
             continue
-        block = scores(first, last)
+        block = scores_between(scores, first, last, len(truth))
         if target is None:
             target = torch.empty(len(truth), dtype=block.dtype, device=block.device)
         target[inside] = block[inside, truth[inside] - first]

@@ -193,19 +193,17 @@ class AreaGrid:
     """Cells of which only the areas are known: strata, regions, anything that is numbered.
 
     Args:
-        areas: (n,), in km^2, > 0, whose sum is the Earth's area.
+        areas: (n,), in km^2, > 0, whose sum is the Earth's area but for rounding, which is put right here.
 
     Raises:
         ValueError: an area is not positive, or they do not sum to the Earth's.
     """
 
     def __init__(self, areas: Tensor) -> None:
-        self.areas = areas.to(torch.float64)
+        areas = areas.to(torch.float64)
         self.n = len(areas)
-        require(bool((self.areas > 0).all()), "areas", areas, "areas > 0 in km^2")
-        total = float(self.areas.sum())
-        close = abs(total / EARTH_AREA_KM2 - 1) <= MOST_MISSING
-        require(close, "areas.sum()", total, f"areas in km^2 that sum to the Earth's, {EARTH_AREA_KM2:.3f}")
+        check_areas(areas)
+        self.areas = areas * (EARTH_AREA_KM2 / areas.sum())
 
     @property
     def centers(self) -> Tensor:
@@ -223,6 +221,22 @@ class AreaGrid:
             ValueError: always.
         """
         raise ValueError("an AreaGrid does not know where its cells are; give numbers of cells instead of places")
+
+
+def check_areas(areas: Tensor, name: str = "areas") -> None:
+    """Refuse cells that do not cover the sphere once.
+
+    Args:
+        areas: (n,) float64, in km^2.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: an area is not positive, or they do not sum to the Earth's.
+    """
+    require(bool((areas > 0).all()), name, areas, "areas > 0 in km^2")
+    total = float(areas.sum())
+    close = abs(total / EARTH_AREA_KM2 - 1) <= MOST_MISSING
+    require(close, f"{name}.sum()", total, f"areas in km^2 that sum to the Earth's, {EARTH_AREA_KM2:.3f}")
 
 
 def merge_cells(labels: list[Tensor], areas: Tensor) -> tuple[Tensor, AreaGrid]:

@@ -16,6 +16,7 @@ from tests.zoo.geolocation.maps import (
     uniform_directions,
     von_mises_fisher,
 )
+from zoo.geolocation.coverage_vs_area import CoverageVsArea
 from zoo.geolocation.great_circle import GreatCircleAccuracy
 from zoo.geolocation.intervals import dkw_halfwidth
 from zoo.geolocation.recall_vs_area import BUDGETS_KM2, DISC_AREAS_KM2, RecallVsArea, recall_vs_area
@@ -243,7 +244,7 @@ def test_an_attribute_with_confusions():
 def test_any_parts_give_the_same_counts(ties):
     grid = HEALPixGrid(4)
     scores, truth = random_maps(60, grid.n)
-    scores, stratum = scores.round(), torch.arange(60) % 2
+    scores, stratum = scores.round().exp(), torch.arange(60) % 2
     whole = RecallVsArea(grid, ties=ties, strata=["even", "odd"])
     whole.update(scores, truth, stratum=stratum)
     parts = [RecallVsArea(grid, ties=ties, strata=["even", "odd"]) for _ in range(3)]
@@ -368,3 +369,50 @@ def test_updates_are_checked():
         metric.update_points(torch.zeros(1, 2), torch.zeros(2, 2), stratum=torch.zeros(1).long())
     with pytest.raises(ValueError, match="recall"):
         metric.area_at_recall(0.0)
+
+
+@pytest.mark.parametrize("grid", [HEALPixGrid(1), random_grid(12)])
+def test_masses_are_not_negative(grid):
+    log_mass, truth = torch.log_softmax(torch.zeros(2, 12), 1), torch.tensor([0, 1])
+    metric = RecallVsArea(grid)
+    for scores in (log_mass, lambda first, last: log_mass[:, first:last]):
+        with pytest.raises(ValueError, match=r"scores='negative masses'.*log=True"):
+            metric.update(scores, truth)
+        metric.update(scores, truth, log=True)
+    with pytest.raises(ValueError, match="truth_scores"):
+        metric.update(lambda first, last: log_mass[:, first:last].exp(), truth, truth_scores=log_mass[:, 0])
+    assert metric.compute()["images"] == 4
+
+
+def test_half_precision_of_masses():
+    grid = LatLonGrid(30)
+    scores, _ = random_maps(20, grid.n)
+    mass = torch.softmax(3 * scores, 1)
+    truth = mass.argmax(1)
+    for given, log in ((mass, False), (mass.log(), True)):
+        given = given.half()
+        half, double = recall_vs_area(given, truth, grid, log=log), recall_vs_area(given.double(), truth, grid, log=log)
+        assert float(half["auc_linear"]) == pytest.approx(float(double["auc_linear"]), abs=1e-6)
+        assert half["support_miss"] == 0
+
+
+@pytest.mark.parametrize("shape", [(3, 12), (1, 12), (2, 13), (12,)])
+@pytest.mark.parametrize("options", [{}, {"rank_by": "score"}])
+def test_functions_give_what_is_asked_for(shape, options):
+    for grid in (HEALPixGrid(1), random_grid(12)):
+        with pytest.raises(ValueError, match=r"scores\(0, 12\)\.shape"):
+            RecallVsArea(grid, **options).update(lambda first, last: torch.ones(shape), torch.tensor([0, 1]))
+
+
+def test_cells_cover_the_sphere():
+    class Half(HEALPixGrid):
+        def __init__(self):
+            super().__init__(1)
+            self.areas = self.areas / 2
+
+    for metric in (RecallVsArea, CoverageVsArea):
+        with pytest.raises(ValueError, match=r"grid\.areas\.sum"):
+            metric(Half())
+    metric = RecallVsArea(AreaGrid(torch.full((4,), EARTH_AREA_KM2 / 4 * (1 + 9e-7))), [EARTH_AREA_KM2], ties="worst")
+    metric.update(torch.tensor([[3.0, 2, 1, 0]]), torch.tensor([3]))
+    assert metric.compute()["recall"] == 1

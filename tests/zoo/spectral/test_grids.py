@@ -78,6 +78,12 @@ def test_merged_cells_keep_their_areas():
     )
 
 
+def test_areas_sum_to_the_spheres():
+    areas = torch.rand(1000, generator=torch.Generator().manual_seed(0)) + 0.1
+    grid = AreaGrid(areas * (EARTH_AREA_KM2 / areas.sum()))
+    assert float(grid.areas.sum()) == pytest.approx(EARTH_AREA_KM2, rel=1e-14)
+
+
 def test_what_is_no_grid_is_refused():
     with pytest.raises(ValueError, match="sum to the Earth's"):
         AreaGrid(torch.ones(4))
