@@ -36,7 +36,7 @@ def draw_recall(
     Args:
         metrics: what has seen the images, by name; one with strata and without a name is drawn stratum by stratum.
         ax: where to draw; a new figure if None.
-        delta: each band holds the true curve with probability 1 - delta.
+        delta: each band holds the true curve with probability 1 - delta, about so if images are weighted.
         stratum: of all metrics, only the images of this stratum, by name.
     """
     if ax is None:
@@ -47,8 +47,8 @@ def draw_recall(
     for name, (metric, group) in curves.items():
         areas, recall = (values.cpu().numpy() for values in metric.curve(group))
         line = ax.plot(areas, recall, label=name or None)[0]
-        number = int(metric.images[metric._groups(group)].sum())
-        if number:
+        number = metric.effective_images(group)
+        if number > 0:
             half = dkw_halfwidth(number, delta)
             low, high = (recall - half).clip(min=0), (recall + half).clip(max=1)
             ax.fill_between(areas, low, high, color=line.get_color(), alpha=0.15, linewidth=0)

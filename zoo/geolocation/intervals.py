@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from zoo.checks import require, require_positive
+from zoo.checks import require, require_above, require_positive
 
 
 class Interval(NamedTuple):
@@ -21,16 +21,17 @@ class Interval(NamedTuple):
     high: float
 
 
-def dkw_halfwidth(number: int, delta: float = 0.05) -> float:
+def dkw_halfwidth(number: float, delta: float = 0.05) -> float:
     """Return how far a whole empirical curve may be from the true one, with probability 1 - delta.
 
     Args:
-        number: of images, > 0.
+        number: of images, > 0; if they are weighted their effective number, (sum w)^2 / sum w^2, for which the bound is
+            an approximation.
         delta: in (0, 1).
 
     Source: Massart, "The tight constant in the Dvoretzky-Kiefer-Wolfowitz inequality", Ann. Probab. 18 (1990).
     """
-    require_positive(number=number)
+    require_above(0, number=number)
     require(0 < delta < 1, "delta", delta, "a number in (0, 1)")
     return math.sqrt(math.log(2 / delta) / (2 * number))
 

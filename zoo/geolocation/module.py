@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from zoo.checks import require, require_above, require_finite, require_probability
+from zoo.checks import require, require_above, require_finite
 from zoo.geolocation.figures import posterior_maps, recall_by_stratum
 from zoo.geolocation.fitting import CoefficientFit
 from zoo.geolocation.judge import MapJudge
@@ -57,7 +57,8 @@ class GeoEnsemble(ZooModule):
         min_area_km2: where `auc_log` begins, see `RecallVsArea`.
         l2: penalty l2 / 2 of squared distances from where the coefficients start, in nats, >= 0: it decides where the
             data do not, as between two copies of a predictor.
-        floor: share of every map that says nothing, in [0, 1).
+        floor: share of every map that says nothing, in (0, 1): a map may hold -inf, and a product of two that forbid
+            different places forbids all. Points have none, as their density is nowhere 0.
         tolerance: nats from the least loss at which training stops, > 0.
 
     Raises:
@@ -91,7 +92,8 @@ class GeoEnsemble(ZooModule):
         require_above(0, min_area_km2=min_area_km2, tolerance=tolerance)
         require_finite(l2=l2)
         require(l2 >= 0, "l2", l2, "a number >= 0")
-        require_probability(floor=floor)
+        require_above(0, floor=floor)
+        require(floor < 1, "floor", floor, "a number in (0, 1)")
         for name, exponents in (compare or {}).items():
             fine = "/" not in name and isinstance(exponents, dict) and bool(exponents) and set(exponents) <= set(read)
             require(fine, f"compare.{name}", exponents, f"exponents of {', '.join(read)}; no slash in the name")

@@ -88,7 +88,7 @@ class Predictors(nn.Module):
     Args:
         predictors: by name, see `read_predictors`.
         nside: resolution of the grid.
-        floor: share of a map that says nothing, in [0, 1).
+        floor: share of a map that says nothing, in [0, 1); with 0 what is forbidden stays so, -inf. Points have none.
 
     Attributes:
         sources: names of the maps that are needed. Buffers `map_<source>`: of attributes (K, N) float32 fractions, of
@@ -161,7 +161,7 @@ class Predictors(nn.Module):
             buffer.copy_(values)
 
     def forward(self, batch: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, Tensor]:
-        """Return the log-maps (B, N) of some predictors for a batch by name, all finite.
+        """Return the log-maps (B, N) of some predictors for a batch by name, all finite unless the floor is 0.
 
         Raises:
             ValueError: an entry is missing, of another shape, NaN, too large, or a row of it says nothing.

@@ -72,6 +72,7 @@ class RecallVsArea(Metric):
     images: Tensor
     misses: Tensor
     weights: Tensor
+    squares: Tensor
     found: Tensor
     found_weights: Tensor
     counts: Tensor
@@ -106,7 +107,12 @@ class RecallVsArea(Metric):
         self._equal = bool((grid.areas == grid.areas[0]).all())
         groups, size, bins = len(self.strata or [""]), len(budgets), len(HISTOGRAM) + 1
         integers = {"images": (groups,), "misses": (groups,), "found": (groups, size), "counts": (groups, bins)}
-        floats = {"weights": (groups,), "found_weights": (groups, size), "count_weights": (groups, bins)}
+        floats = {
+            "weights": (groups,),
+            "squares": (groups,),
+            "found_weights": (groups, size),
+            "count_weights": (groups, bins),
+        }
         for name, shape in integers.items():
             self.add_state(name, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
         for name, shape in [*floats.items(), ("sums", (groups, 3))]:
@@ -238,6 +244,7 @@ class RecallVsArea(Metric):
         if weight is None:
             # Whole finds are counted, so that their sum does not depend on its order.
             self.weights = self.weights.index_add(0, group, ones.to(torch.float64))
+            self.squares = self.squares.index_add(0, group, ones.to(torch.float64))
             self.found = self.found.index_add(0, group, (recall == 1).to(torch.int64))
             partly = torch.where(recall == 1, 0.0, recall)
             self.found_weights = self.found_weights.index_add(0, group, partly)
@@ -245,6 +252,7 @@ class RecallVsArea(Metric):
             self.sums = self.sums.index_add(0, group, summary)
         else:
             self.weights = self.weights.index_add(0, group, weight)
+            self.squares = self.squares.index_add(0, group, weight**2)
             self.found_weights = self.found_weights.index_add(0, group, recall * weight[:, None])
             self.count_weights = self.count_weights.index_put((group, bins), weight, accumulate=True)
             self.sums = self.sums.index_add(0, group, summary * weight[:, None])
@@ -306,6 +314,18 @@ class RecallVsArea(Metric):
         counts = (self.counts[groups] + self.count_weights[groups]).sum(0)
         return HISTOGRAM.to(counts.device), (counts.cumsum(0) / counts.sum())[:-1]
 
+    def effective_images(self, stratum: str | None = None) -> float:
+        """Return how many images of equal weights are as sure: (sum w)^2 / sum w^2, 0 without any weight.
+
+        Args:
+            stratum: of the images of this stratum, by name; of all if None.
+
+        Source: Kish, "Survey Sampling" (1965).
+        """
+        groups = self._groups(stratum)
+        squares = float(self.squares[groups].sum())
+        return float(self.weights[groups].sum()) ** 2 / squares if squares > 0 else 0.0
+
     def _groups(self, stratum: str | None) -> slice:
         if stratum is None:
             return slice(None)
@@ -337,6 +357,9 @@ class RecallVsArea(Metric):
 
     def plot(self, val: Any = None, ax: Axes | None = None, delta: float = 0.05) -> tuple[Figure, Axes]:
         """Draw the curve, or one for each stratum, with the band in which it lies with probability 1 - delta.
+
+        The band is that of the effective number of images: with weights it holds about, not exactly, and not where it
+        matters that weights were estimated.
 
         Args:
             val: not used; torchmetrics hands it on.

@@ -1,9 +1,11 @@
+import pytest
 import torch
 from matplotlib.figure import Figure
 
 from tests.zoo.geolocation.maps import random_maps
 from zoo.geolocation.figures import MASSES, _raster, _regions, draw_recall, posterior_maps
-from zoo.geolocation.recall_vs_area import RecallVsArea
+from zoo.geolocation.intervals import dkw_halfwidth
+from zoo.geolocation.recall_vs_area import HISTOGRAM, RecallVsArea
 from zoo.spectral.grids import HEALPixGrid
 
 
@@ -23,6 +25,26 @@ def test_a_curve_for_each_stratum_or_metric():
     assert recall[-1] == 1
     assert (recall[1:] >= recall[:-1]).all()
     assert isinstance(figure, Figure)
+
+
+def test_bands_of_weighted_images():
+    scores, truth = random_maps(40, 192)
+    weight = torch.rand(40, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) ** 4
+    for given, number in (
+        (None, 40.0),
+        (torch.full((40,), 3.0), 40.0),
+        (weight, weight.sum() ** 2 / (weight**2).sum()),
+    ):
+        made = RecallVsArea(HEALPixGrid(4))
+        made.update(scores, truth, log=True, weight=given)
+        assert made.effective_images() == pytest.approx(float(number))
+        _, ax = made.plot()
+        heights = ax.collections[0].get_paths()[0].vertices[:, 1]
+        _, recall = ax.lines[0].get_data()
+        # Below the first area that is needed the band is as high as it is wide.
+        assert recall[0] == 0
+        start = heights[ax.collections[0].get_paths()[0].vertices[:, 0] == HISTOGRAM[0].item()]
+        assert start.max() == pytest.approx(dkw_halfwidth(float(number)))
 
 
 def test_regions_hold_their_masses():

@@ -129,3 +129,9 @@ def test_figures_of_a_test(tmp_path):
 def test_at_least_one_predictor_is_pooled():
     with pytest.raises(ValueError, match="pooled=True"):
         GeoEnsemble({"view": {"kind": "point", "pooled": False}})
+
+
+@pytest.mark.parametrize("floor", [0.0, 1.0])
+def test_a_product_forbids_nothing(floor):
+    with pytest.raises(ValueError, match="floor"):
+        GeoEnsemble({"view": {"kind": "point"}}, nside=1, floor=floor)

@@ -254,7 +254,7 @@ def test_any_parts_give_the_same_counts(ties):
     for name in ("images", "misses", "found", "counts"):
         merged = sum(getattr(part, name) for part in parts)
         assert torch.equal(merged, getattr(whole, name)), name
-    for name in ("found_weights", "sums", "weights"):
+    for name in ("found_weights", "sums", "weights", "squares"):
         torch.testing.assert_close(sum(getattr(part, name) for part in parts), getattr(whole, name), **CLOSE)
 
 
