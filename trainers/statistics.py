@@ -15,10 +15,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
 
 from datamodules.module import ZooDataModule
 from trainers.samplers import CompleteBatches
-from zoo.closed_form import ClosedForm, Statistic
+from zoo.closed_form import SECONDS_WITHOUT_PROGRESS, ClosedForm, Statistic
 from zoo.statistics_module import StatisticsModule
 
 KEY = "statistics"
@@ -138,7 +139,8 @@ def sum_over_training_data(trainer: Trainer, module: ClosedForm) -> None:
     module.eval()
     module.restart()
     with torch.no_grad():
-        for index, batch in enumerate(loader):
+        bar = tqdm(loader, desc="closed form", unit="batch", delay=SECONDS_WITHOUT_PROGRESS, leave=False)
+        for index, batch in enumerate(bar):
             module.accumulate(move_data_to_device(batch, module.device), index)
     for part, training in modes.items():
         part.training = training

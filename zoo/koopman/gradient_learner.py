@@ -137,7 +137,7 @@ class GradientLearner(KoopmanLearner, NetworkModule):
             RuntimeError: the loss is not finite.
         """
         require_positive(epochs=epochs, batch_size=batch_size)
-        data = self._read(x, y, lag, weights)
+        data = self._read(x, y, self._learnt_lag(lag, y), weights)
         if not self.is_fitted:
             self.adapt(data.x)
         if self.steps_ahead > 1:
@@ -147,10 +147,12 @@ class GradientLearner(KoopmanLearner, NetworkModule):
         self.train_on(data)
         return self
 
-    def partial_fit(self, x: Array, y: Array | None = None, lag: int = 1, weights: Array | None = None) -> Self:
+    def partial_fit(
+        self, x: Array, y: Array | None = None, lag: int | None = None, weights: Array | None = None
+    ) -> Self:
         """Add data to what the eigenpairs are found from; the network stays as it is, but is trained the first time."""
         if not self.is_fitted:
-            return self.fit(x, y, lag, weights)
+            return self.fit(x, y, 1 if lag is None else lag, weights)
         return super().partial_fit(x, y, lag, weights)
 
     def _descend(self, data: Snapshots, epochs: int, batch_size: int) -> None:

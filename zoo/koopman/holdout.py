@@ -41,8 +41,8 @@ class PairFactors(Metric):
         self.triangles = torch.view_as_real(statistic) if statistic.is_complex() else statistic
 
     def compute(self) -> list[Tensor]:
-        """Return the factor (width, width) of each shard that has rows."""
-        return [factor[:-1, :-1] for factor in self._factors() if bool(factor.any())]
+        """Return the factor (width, width) of each shard that has rows, on the CPU."""
+        return [factor[:-1, :-1] for factor in self._factors().cpu() if bool(factor.any())]
 
     def _factors(self) -> Tensor:
         return torch.view_as_complex(self.triangles.contiguous()) if self.rows_dtype.is_complex else self.triangles

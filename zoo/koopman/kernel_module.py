@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, ClassVar, get_args
 
 import torch
@@ -12,6 +13,7 @@ from zoo.koopman.certificate import Assumption
 from zoo.koopman.collector import RowCollector
 from zoo.koopman.dictionaries import Dictionary
 from zoo.koopman.edmd import Eigenpairs
+from zoo.koopman.factors import RankDeficiencyWarning
 from zoo.koopman.kernels import Kernel, KernelName, kernel_edmd, kernel_eigenpairs, make_kernel
 from zoo.koopman.learner import Batch, KoopmanLearner
 from zoo.spectral.accumulators import TSQRAccumulator
@@ -52,6 +54,8 @@ class KernelEDMD(KoopmanLearner, StatisticsModule):
     Source: Williams, Rowley and Kevrekidis, 2015; Colbrook and Townsend, 2024, arXiv 2111.14889. A kernel interpolates
     its training data: only residuals on other data say anything in L^2. Those of the Hilbert space (`rkhs_residuals_`)
     are identities of left eigenvectors and need no other data; the eigenvalues are sorted by them.
+
+    Weights of pairs do not change the eigenpairs, as the Hilbert space's norm knows no measure.
 
     Args:
         kernel: "gaussian", "laplacian", "lorentzian", "polynomial", "linear", "poly_exp" or "poly_exp2", see
@@ -137,6 +141,17 @@ class KernelEDMD(KoopmanLearner, StatisticsModule):
         x, y, weights = table.taken[:, :dim], table.taken[:, dim:-1], table.taken[:, -1]
         kernel = make_kernel(hparams["kernel"], x, hparams["power"], hparams["length_factor"])
         model = kernel_edmd(x, y, kernel, hparams["functions"], hparams["cutoff"])
+        # Column j of psi_x has the eigenvalue of the kernel matrix as its squared norm.
+        sizes = model.psi_x.square().sum(0)
+        sound = int((sizes > len(x) * torch.finfo(torch.float64).eps * sizes[0]).sum())
+        if sound < len(sizes):
+            warnings.warn(
+                f"the kernel matrix has {sound} eigenvalues above rounding, fewer than "
+                f"functions={hparams['functions']}; the other functions were dropped",
+                RankDeficiencyWarning,
+                stacklevel=2,
+            )
+            model = kernel_edmd(x, y, kernel, sound, hparams["cutoff"])
         found = kernel_eigenpairs(model)
         # A few functions fewer where the kernel matrix has no more positive eigenvalues.
         size, rank = self.num_features, model.basis.shape[1]
@@ -151,7 +166,7 @@ class KernelEDMD(KoopmanLearner, StatisticsModule):
         modes = torch.linalg.pinv(found.right) @ coefficients[:rank].to(torch.complex128)
         psi = [torch.nn.functional.pad(part, (0, size - rank)) for part in (model.psi_x, model.psi_y)]
         rows = TSQRAccumulator(len(self.statistic) - 1)
-        rows.update(*psi, self.observed(x), weights=weights)
+        rows.update(*psi, self.observed(x), weights=weights * len(x) / weights.sum())
         return {
             **self._pairs_as_buffers(Eigenpairs(found.eigenvalues, right, left, matrix), modes),
             "matrix": matrix,

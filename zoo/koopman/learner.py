@@ -14,16 +14,18 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Literal, Self, get_args
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 from torchmetrics import MetricCollection
+from tqdm.auto import tqdm
 
 from zoo.checks import require, require_above, require_choice, require_positive
-from zoo.closed_form import ClosedForm
+from zoo.closed_form import SECONDS_WITHOUT_PROGRESS, ClosedForm
 from zoo.koopman import edmd
 from zoo.koopman.certificate import Assumption, Certificate, Origin, certify
 from zoo.koopman.dictionaries import Dictionary
@@ -79,6 +81,8 @@ class KoopmanLearner(ClosedForm):
         if self.hparams["dt"] is not None:
             require_above(0, dt=self.hparams["dt"])
         self.certificate = None
+        self._lag = 1
+        self._seen = np.empty(0, dtype=np.int64)
         self.further: dict[str, Tensor] = {}
         if self.hparams["target_names"] is not None:
             self.build(self.hparams["target_names"])
@@ -172,7 +176,7 @@ class KoopmanLearner(ClosedForm):
         if stage == "fit":
             if self.hparams["dt"] is None:
                 self.hparams["dt"] = float(getattr(datamodule, "dt", 1.0))
-            if hasattr(datamodule, "entries"):
+            if hasattr(datamodule, "entries") and not self.is_fitted:
                 self.adapt(datamodule.entries("train")["state"])
                 self.dictionary.load_state_dict(self.trainer.strategy.broadcast(self.dictionary.state_dict()))
 
@@ -220,7 +224,10 @@ class KoopmanLearner(ClosedForm):
     def solve(self, statistics: dict[str, Any]) -> dict[str, Tensor]:
         """Return the eigenpairs of the pairs added up, and all that predictions need."""
         accumulator = statistics["pairs"]
-        statistic = accumulator.whole().statistic[0].cpu()
+        whole = accumulator.whole()
+        # Weights of whatever sum: the pairs count as many as they are, also beside those that may be added later.
+        share = max(whole.count, 1) / (whole.weight or 1.0)
+        statistic = whole.statistic[0].cpu() * (share if self.statistic_name == "gram" else share**0.5)
         factors, cross = self._factors(statistic)
         if factors.distrusts(self.feature_dtype):
             warnings.warn(
@@ -270,13 +277,13 @@ class KoopmanLearner(ClosedForm):
         size, pairs = self.num_features, (1 + self.successors) * self.num_features
         if self.statistic_name == "gram":
             whole = statistic + statistic.tril(-1).mH
-            return factorize_gram(self._two_blocks(whole[:pairs, :pairs])), whole[:size, pairs:-1]
+            return factorize_gram(self._two_blocks(whole[:pairs, :pairs], triangular=False)), whole[:size, pairs:-1]
         rows = statistic[:, :pairs]
         cross = statistic[:, :size].mH @ statistic[:, pairs:-1]
-        return factorize(self._two_blocks(rows), tolerance=self.rank_tolerance), cross
+        return factorize(self._two_blocks(rows, triangular=True), tolerance=self.rank_tolerance), cross
 
-    def _two_blocks(self, statistic: Tensor) -> Tensor:
-        """Return a factor, or Gram matrix, of pairs: the statistic itself where every state has one successor."""
+    def _two_blocks(self, statistic: Tensor, triangular: bool) -> Tensor:
+        """Return a triangular factor, or Gram matrix, of pairs: itself where every state has one successor."""
         return statistic
 
     # ---- the API without a trainer
@@ -307,7 +314,7 @@ class KoopmanLearner(ClosedForm):
 
     @property
     def continuous_eigenvalues_(self) -> Tensor:
-        """log(lambda) / dt, (r,) complex128: growth rates and angular frequencies, the latter up to 2 pi / dt."""
+        """log(lambda) / dt, (r,) complex128: growth rates, and angular frequencies modulo 2 pi / dt."""
         return torch.log(self.eigenvalues_) / self.dt
 
     @property
@@ -336,13 +343,13 @@ class KoopmanLearner(ClosedForm):
         Args:
             x: a trajectory (T, d), a list of trajectories, or, with `y`, states (M, d).
             y: the states one lag later, (M, d); of stochastic systems two independent ones, (2, M, d).
-            lag: steps between the states of a pair; unused with `y`.
-            weights: of the pairs, equal ones if None.
+            lag: steps between the states of a pair; unused with `y`. Where no `dt` is known, it becomes this many.
+            weights: relative ones of the pairs, equal if None.
 
         Raises:
             ValueError: see `zoo.koopman.snapshots.read_snapshots`.
         """
-        data = self._read(x, y, lag, weights)
+        data = self._read(x, y, self._learnt_lag(lag, y), weights)
         self.adapt(data.x)
         self.train_on(data)
         return self
@@ -351,22 +358,38 @@ class KoopmanLearner(ClosedForm):
         """Do what `fit` does, with pairs that have been read."""
         self.eval()
         self.restart()
-        self.add_batches(batches_of(data))
+        self._seen = data.fingerprints()
+        self.add_batches(self._on_device(batches_of(data, len(data))))
 
-    def partial_fit(self, x: Array, y: Array | None = None, lag: int = 1, weights: Array | None = None) -> Self:
+    def _learnt_lag(self, lag: int, y: Array | None) -> int:
+        """Remember the lag: what is judged later is one lag apart, too."""
+        if y is None:
+            self._lag = lag
+            if self.hparams["dt"] is None:
+                self.hparams["dt"] = float(lag)
+        return lag
+
+    def _on_device(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            yield {name: entry.to(self.device) for name, entry in batch.items()}
+
+    def partial_fit(
+        self, x: Array, y: Array | None = None, lag: int | None = None, weights: Array | None = None
+    ) -> Self:
         """Add data to what was learnt from earlier data; the dictionary stays as it is.
 
-        In the sum every pair counts as its weight says; without weights every call counts as its number of pairs. The
-        other arguments are those of `fit`.
+        All data learnt from, in whatever calls or by a trainer, count as their numbers of pairs; weights say how the
+        pairs of a call share its number. The other arguments are those of `fit`; without a lag it is that of `fit`.
         """
-        data = self._read(x, y, lag, weights)
-        if not self.is_fitted:
+        data = self._read(x, y, self._lag if lag is None else self._learnt_lag(lag, y), weights)
+        if self.is_fitted:
+            self.statistics = self.restored_statistics()
+        else:
             self.adapt(data.x)
-        if not self.statistics:
-            self.statistics = self.restored_statistics() if self.is_fitted else self.new_statistics()
-        total = 1.0 if weights is not None else float(len(data))
+            self.restart()
         self.eval()
-        self.add_batches(batches_of(data, total))
+        self._seen = np.union1d(self._seen, data.fingerprints())
+        self.add_batches(self._on_device(batches_of(data, len(data))))
         return self
 
     def _read(self, x: Array, y: Array | None, lag: int, weights: Array | None) -> Snapshots:
@@ -378,6 +401,8 @@ class KoopmanLearner(ClosedForm):
             self.build([f"x{i + 1}{age}" for age in ages for i in range(width // delays)])
         names = self.hparams["target_names"]
         require(width == len(names), "X", f"states of {width} coordinates", f"states of {len(names)}: {names}")
+        single = data.second is None or self.successors > 1
+        require(single, "Y", "two successors of each state", "one: only the stochastic variant makes use of two")
         return data
 
     @torch.no_grad()
@@ -392,7 +417,7 @@ class KoopmanLearner(ClosedForm):
             (n_steps + 1, d), or (B, n_steps + 1, d), float64.
         """
         self._require_fitted()
-        states = read_states(x0, len(self.hparams["target_names"]), self.hparams["delays"])
+        states = read_states(x0, len(self.hparams["target_names"]), self.hparams["delays"]).to(self.device)
         forecast = self.forecast(states, n_steps)
         single = torch.as_tensor(x0).ndim == 1
         return forecast[0] if single else forecast
@@ -407,16 +432,16 @@ class KoopmanLearner(ClosedForm):
     def eigenfunctions(self, x: Array) -> Tensor:
         """Return the eigenfunctions at states (M, dim): (M, r) complex128."""
         self._require_fitted()
-        states = read_states(x, len(self.hparams["target_names"]), self.hparams["delays"])
+        states = read_states(x, len(self.hparams["target_names"]), self.hparams["delays"]).to(self.device)
         return self.features(states).to(torch.complex128) @ self.eigenvectors_
 
     @torch.no_grad()
-    def score(self, x: Array, y: Array | None = None, lag: int = 1) -> float:
+    def score(self, x: Array, y: Array | None = None, lag: int | None = None) -> float:
         """Return the coefficient of determination R^2 of the one-lag forecast; the data are given as to `fit`."""
         self._require_fitted()
-        data = self._read(x, y, lag, None)
-        error = RelativeError(len(self.target_names))
-        for batch in batches_of(data):
+        data = self._read(x, y, self._lag if lag is None else lag, None)
+        error = RelativeError(len(self.target_names)).to(self.device)
+        for batch in self._on_device(batches_of(data)):
             error.update(self.forecast(batch["state"], 1)[:, 1], self.observed(batch["next_state"]), batch["weight"])
         return 1 - float(error.compute()) ** 2
 
@@ -425,7 +450,7 @@ class KoopmanLearner(ClosedForm):
         self,
         x: Array,
         y: Array | None = None,
-        lag: int = 1,
+        lag: int | None = None,
         weights: Array | None = None,
         *,
         origin: Origin = "held_out",
@@ -437,17 +462,24 @@ class KoopmanLearner(ClosedForm):
         Args:
             x: data as given to `fit`, but other ones.
             y: see `fit`.
-            lag: see `fit`.
+            lag: see `fit`; by default that of `fit` (1 if the learner was loaded, or trained by a trainer).
             weights: see `fit`.
             origin: "training" if the data are those of training all the same: then without intervals, with a warning.
             shards: number of stretches of the data that the intervals come from; by default the learner's.
             level: of the intervals.
 
         Raises:
-            ValueError: "held_out" data are the training data; or see `fit`.
+            ValueError: "held_out" data hold pairs of training (a loaded learner only knows whether they are all of
+                them); or see `fit`.
         """
         self._require_fitted()
-        data = self._read(x, y, lag, weights)
+        data = self._read(x, y, self._lag if lag is None else lag, weights)
+        known = int(np.isin(data.fingerprints(), self._seen).sum())
+        if origin == "held_out" and known:
+            raise ValueError(
+                f"origin='held_out' is not allowed: {known} of these {len(data)} pairs are among those of the training "
+                "data; give other data, or say origin='training'"
+            )
         batch = {"state": data.x, "next_state": data.y, "weight": data.weights}
         if data.second is not None:
             batch["second_next_state"] = data.second
@@ -463,9 +495,10 @@ class KoopmanLearner(ClosedForm):
         number = self.hparams["shards"] if shards is None else shards
         require_positive(shards=number)
         factors = PairFactors((1 + self.successors) * self.num_features, self._rows_dtype, min(number, total))
-        for start in range(0, total, CHUNK):
+        starts = tqdm(range(0, total, CHUNK), desc="certify", unit="chunk", delay=SECONDS_WITHOUT_PROGRESS, leave=False)
+        for start in starts:
             rows = slice(start, min(start + CHUNK, total))
-            part = {name: entry[rows] for name, entry in batch.items()}
+            part = {name: entry[rows].to(self.device) for name, entry in batch.items()}
             self._add_held_out(factors, part, torch.arange(rows.start, rows.stop), total)
         return self._certificate(factors.compute(), origin, level)
 
@@ -485,7 +518,7 @@ class KoopmanLearner(ClosedForm):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RankDeficiencyWarning)  # the certificate tells the rank
             return certify(
-                [self._two_blocks(shard) for shard in shards],
+                [self._two_blocks(shard, triangular=True) for shard in shards],
                 self.eigenvalues_.cpu(),
                 self.eigenvectors_.cpu(),
                 origin=origin,
@@ -500,8 +533,8 @@ class KoopmanLearner(ClosedForm):
         statistic, pairs = self._restored("statistic").cpu(), (1 + self.successors) * self.num_features
         if self.statistic_name == "gram":
             whole = statistic + statistic.tril(-1).mH
-            return triangle_of_gram(self._two_blocks(whole[:pairs, :pairs]))[0]
-        return self._two_blocks(statistic[:, :pairs])
+            return triangle_of_gram(self._two_blocks(whole[:pairs, :pairs], triangular=False))[0]
+        return self._two_blocks(statistic[:, :pairs], triangular=True)
 
     # ---- validation and test
 
@@ -598,13 +631,14 @@ class KoopmanLearner(ClosedForm):
         eigenfunctions = self.features(states).to(torch.complex128) @ torch.view_as_complex(self.right)
         return {"forecast": self.forecast(states, self.hparams["horizon"]), "eigenfunctions": eigenfunctions}
 
-    def summaries(self) -> dict[str, list[dict[str, float]]]:
+    def summaries(self) -> dict[str, list[dict[str, Any]]]:
         """Return the eigenvalues, with their residuals on the trajectories predicted from where these are known."""
         if not self.is_fitted:
             return {}
         if bool(self.predict_factors.triangles.any()):
             certificate = self._certificate(self.predict_factors.compute(), known_to_differ=True)
-            return {"eigenvalues": listed(certificate, half=False, further={})}
+            rows = certificate.rows()
+            return {"eigenvalues": [{**row, "data": "the given trajectories"} for row in rows]}
         return {"eigenvalues": [{"real": value.real, "imag": value.imag} for value in self.eigenvalues_.tolist()]}
 
     def reference_output(self, batch: Batch) -> Tensor:

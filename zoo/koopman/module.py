@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from typing import Any, ClassVar, Literal, get_args
@@ -106,12 +107,13 @@ class EDMD(KoopmanLearner, StatisticsModule):
         dictionary by name.
 
         Args:
-            dictionary: a `zoo.koopman.dictionaries.Dictionary`; `ModuleDictionary` makes one of any `nn.Module`.
+            dictionary: a `zoo.koopman.dictionaries.Dictionary`; `ModuleDictionary` makes one of any `nn.Module`. It is
+                copied, in float64.
             **arguments: those of the class but `dictionary` and `dictionary_kwargs`.
         """
         target_names = arguments.pop("target_names", None)
         learner = cls(**arguments)
-        learner._wrapped = dictionary.requires_grad_(False)
+        learner._wrapped = copy.deepcopy(dictionary).double().requires_grad_(False)
         learner.not_exportable_because = "EDMD.wrap holds a dictionary that cannot be rebuilt by name"
         if target_names is not None:
             learner.build(target_names)
@@ -213,10 +215,10 @@ class EDMD(KoopmanLearner, StatisticsModule):
             product=(product + product.mH) / 2,
         )
 
-    def _two_blocks(self, statistic: Tensor) -> Tensor:
+    def _two_blocks(self, statistic: Tensor, triangular: bool) -> Tensor:
         if self.successors == 1:
             return statistic
-        if self.statistic_name == "gram":
+        if not triangular:
             return self._sums(statistic).variance_matrix
         # Each successor with half of the weight: the leak then holds the variance, without squaring.
         x, first, second = statistic.split(self.num_features, dim=1)

@@ -23,8 +23,9 @@ def build_dictionary(name: str, dim: int, **arguments: Any) -> Dictionary:
         name: "monomials", "chebyshev", "hermite", "hermite_functions" or "fourier", with the arguments of their classes
             in `zoo.koopman.tensor_bases`; "radial", with `count`, `kernel` and `factor` of
             `zoo.koopman.radial_functions.RadialFunctions`; "delays", with `delays`, for states that are windows of so
-            many snapshots; "concatenation", with `parts`, a list of dicts with `name` and arguments each; or "product",
-            with `first` and `second`, dicts as above that also say their `dim`, and `cross`.
+            many snapshots; "principal_components", with `count`, of the training states; "concatenation", with
+            `parts`, a list of dicts with `name` and arguments each; or "product", with `first` and `second`, dicts as
+            above that also say their `dim`, and `cross`.
         dim: number of coordinates.
         **arguments: see `name`.
 

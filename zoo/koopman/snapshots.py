@@ -36,6 +36,14 @@ class Snapshots:
         """Return the number of pairs."""
         return len(self.x)
 
+    def fingerprints(self) -> np.ndarray:
+        """Return a number for each pair, int64 (M,), equal for equal pairs and for hardly any others."""
+        bits = torch.cat([self.x, self.y], dim=1).add(0.0).contiguous().numpy().view(np.int64)  # -0 becomes 0
+        factors = np.random.default_rng(0).integers(1, 2**62, size=bits.shape[1]) | 1
+        mixed = bits ^ (bits >> 29)
+        with np.errstate(over="ignore"):
+            return (mixed * factors).sum(1)
+
 
 def read_snapshots(
     x: Array | Sequence[Array], y: Array | None = None, lag: int = 1, delays: int = 1, weights: Array | None = None
@@ -49,7 +57,8 @@ def read_snapshots(
             is used.
         lag: steps between the states of a pair, >= 1.
         delays: consecutive snapshots that make up a state, the oldest first, >= 1.
-        weights: (M,) of all pairs, >= 0 and not all zero, for instance of a quadrature; equal ones if None.
+        weights: (M,) of all pairs, >= 0 and not all zero, for instance of a quadrature; equal ones if None. Only their
+            ratios count.
 
     Raises:
         ValueError: an entry is not finite (the message names the row), a trajectory is too short, shapes do not fit, or
@@ -67,6 +76,8 @@ def read_snapshots(
     else:
         require_positive(lag=lag, delays=delays)
         several = isinstance(x, list | tuple) and len(x) > 0 and np.ndim(x[0]) > 0 and _is_trajectories(x)
+        flat = several and any(np.ndim(one) != 2 for one in x)
+        require(not flat, "X", "a list of arrays (T,)", "trajectories (T, d), one row per time, also where d is 1")
         trajectories = [_matrix(f"X[{i}]", one) for i, one in enumerate(x)] if several else [_matrix("X", x)]
         widths = sorted({one.shape[1] for one in trajectories})
         require(len(widths) == 1, "X", f"trajectories of {widths} coordinates", "trajectories of the same coordinates")

@@ -13,7 +13,8 @@ def certify(
     learner: KoopmanLearner,
     data: Any,
     successors: Array | None = None,
-    lag: int = 1,
+    lag: int | None = None,
+    weights: Array | None = None,
     *,
     origin: Origin = "held_out",
     shards: int | None = None,
@@ -26,17 +27,18 @@ def certify(
         data: a trajectory (T, d), a list of trajectories, states (M, d) with `successors`; or a datamodule of
             `datamodules.dynamics` that has been set up, whose test set is taken.
         successors: of states, (M, d).
-        lag: steps between the states of a pair; unused with successors and datamodules.
+        lag: steps between the states of a pair, by default that of `fit`; unused with successors and datamodules.
+        weights: relative ones of the pairs, equal if None; unused with datamodules.
         origin: "held_out", or "training" for the data of training, of which residuals are too small: with a warning and
             without intervals.
         shards: number of stretches of the data that the intervals come from; by default the learner's.
         level: probability that an interval covers the residual of infinitely much data.
 
     Raises:
-        ValueError: "held_out" data are those of training; or the data cannot be used.
+        ValueError: "held_out" data hold pairs of training; or the data cannot be used.
         RuntimeError: the learner has no eigenpairs yet.
     """
     options: dict[str, Any] = {"origin": origin, "shards": shards, "level": level}
     if hasattr(data, "entries"):
         return learner.certify_batch(data.entries("test"), **options)
-    return learner.certify(data, successors, lag, **options)
+    return learner.certify(data, successors, lag, weights, **options)

@@ -16,6 +16,7 @@ def test_batch_entries():
         "next_state": (torch.float64, (3, 2)),
         "weight": (torch.float64, (3,)),
         "trajectory": (torch.int64, (3,)),
+        "index": (torch.int64, (3,)),
     }
 
 

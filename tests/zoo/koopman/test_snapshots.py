@@ -39,6 +39,14 @@ def test_successors_given_as_such():
     assert torch.equal(two.second, x.double())
 
 
+def test_fingerprints_tell_pairs_apart():
+    x = torch.randn(1000, 2).double()
+    data, other = read_snapshots(x, x.flip(1)), read_snapshots(x[::2], x[::2].flip(1))
+    assert len(np.unique(data.fingerprints())) == 1000
+    assert np.isin(other.fingerprints(), data.fingerprints()).all()
+    assert not np.isin(read_snapshots(x.flip(1), x).fingerprints(), data.fingerprints()).any()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -49,6 +57,7 @@ def test_successors_given_as_such():
         ({"x": np.zeros((4, 1)), "y": np.zeros((3, 1))}, r"Y.shape=\(3, 1\) is not allowed; give that of X, \(4, 1\)"),
         ({"x": np.zeros((4, 1)), "y": np.zeros((3, 4, 1))}, r"Y.shape=\(3, 4, 1\)"),
         ({"x": [np.zeros((4, 1)), np.zeros((4, 2))]}, "trajectories of the same coordinates"),
+        ({"x": [np.zeros(2), np.ones(2)]}, "X='a list of arrays"),
         ({"x": np.zeros((2, 2, 2))}, r"X.shape=\(2, 2, 2\)"),
         ({"x": np.zeros((0, 2))}, r"X.shape=\(0, 2\)"),
         ({"x": np.zeros((4, 1)), "lag": 0}, "lag=0"),
