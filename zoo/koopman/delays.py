@@ -50,3 +50,26 @@ class Delays(Dictionary):
     def values(self, x: Tensor) -> Tensor:
         """Return the windows themselves."""
         return x
+
+
+class DelayedFunctions(Dictionary):
+    """Any functions at n successive times, of states that are windows: g, K g, ..., K^(n-1) g, complex ones too.
+
+    Args:
+        dictionary: the functions g of one snapshot.
+        delays: n.
+    """
+
+    def __init__(self, dictionary: Dictionary, delays: int) -> None:
+        require_positive(delays=delays)
+        times = [f"(t+{n})" if n else "(t)" for n in range(delays)]
+        super().__init__(dictionary.dim * delays, [f"{name}{time}" for time in times for name in dictionary.names])
+        self.dictionary, self.delays = dictionary, delays
+
+    def adapt(self, x: Tensor) -> None:
+        """Place the functions where all snapshots of the windows (M, n d) are."""
+        self.dictionary.adapt(x.reshape(-1, self.dictionary.dim))
+
+    def values(self, x: Tensor) -> Tensor:
+        """Return the functions at windows (M, n d), the earliest time first, (M, n N)."""
+        return self.dictionary(x.reshape(-1, self.dictionary.dim)).reshape(len(x), -1)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from zoo.checks import require, require_choice, require_positive
-from zoo.koopman.delays import Delays
+from zoo.koopman.delays import DelayedFunctions, Delays
 from zoo.koopman.dictionaries import Concatenation, Dictionary, Product
 from zoo.koopman.principal_components import PrincipalComponents
 from zoo.koopman.radial_functions import RadialFunctions, RadialKernel
@@ -23,7 +23,8 @@ def build_dictionary(name: str, dim: int, **arguments: Any) -> Dictionary:
         name: "monomials", "chebyshev", "hermite", "hermite_functions" or "fourier", with the arguments of their classes
             in `zoo.koopman.tensor_bases`; "radial", with `count`, `kernel` and `factor` of
             `zoo.koopman.radial_functions.RadialFunctions`; "delays", with `delays`, for states that are windows of so
-            many snapshots; "principal_components", with `count`, of the training states; "concatenation", with
+            many snapshots; "delayed", with `delays` and `inner`, a dict with `name` and arguments of functions of one
+            snapshot; "principal_components", with `count`, of the training states; "concatenation", with
             `parts`, a list of dicts with `name` and arguments each; or "product", with `first` and `second`, dicts as
             above that also say their `dim`, and `cross`.
         dim: number of coordinates.
@@ -52,6 +53,12 @@ def _delays(dim: int, delays: int) -> Dictionary:
     return Delays(dim // delays, delays)
 
 
+def _delayed(dim: int, inner: dict[str, Any], delays: int) -> Dictionary:
+    require_positive(delays=delays)
+    require(dim % delays == 0, "delays", delays, f"a divisor of the number of coordinates of a state, {dim}")
+    return DelayedFunctions(build_dictionary(dim=dim // delays, **inner), delays)
+
+
 def _fourier(dim: int, degree: int, kind: Any = "full", period: float = 2 * math.pi) -> Dictionary:
     return Fourier(dim, degree, kind, period)
 
@@ -75,6 +82,7 @@ BUILDERS: dict[str, Callable[..., Dictionary]] = {
     "fourier": _fourier,
     "radial": _radial,
     "delays": _delays,
+    "delayed": _delayed,
     "principal_components": PrincipalComponents,
     "concatenation": _concatenation,
     "product": _product,

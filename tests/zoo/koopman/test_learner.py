@@ -137,6 +137,17 @@ def test_delays_of_one_coordinate_see_the_other():
     assert learner.target_names == ["x1[t]"]
 
 
+def test_delays_of_complex_observables():
+    angle = 0.7 * torch.arange(80.0, dtype=torch.float64)
+    inner = {"name": "fourier", "degree": 1}
+    learner = EDMD("delayed", {"inner": inner, "delays": 2}, delays=2)
+    with pytest.warns(RankDeficiencyWarning, match="span only 3 dimensions"):  # e^(ix) at two times is one function
+        learner.fit(angle)
+    torch.testing.assert_close(learner.eigenvalues_.angle().sort().values, torch.tensor([-0.7, 0, 0.7]).double())
+    assert learner.dictionary.names[:2] == ["e(0)(t)", "e(-1)(t)"]
+    assert certify(learner, angle + 0.3).residual.max() < 1e-12
+
+
 def test_any_module_is_a_dictionary():
     network = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3))
     learner = EDMD.wrap(ModuleDictionary(network, dim=2, outputs=3)).fit(*slow_manifold(100))

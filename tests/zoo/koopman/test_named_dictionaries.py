@@ -11,6 +11,7 @@ ARGUMENTS = {
     "fourier": {"degree": 1},
     "radial": {"count": 5},
     "delays": {"delays": 2},
+    "delayed": {"inner": {"name": "fourier", "degree": 1}, "delays": 2},
     "principal_components": {"count": 1},
     "concatenation": {"parts": [{"name": "monomials", "degree": 1}, {"name": "radial", "count": 3}]},
     "product": {
