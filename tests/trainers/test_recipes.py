@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -34,6 +35,17 @@ def few(trajectories, *words):
     return lambda folder: [*numbers, *words]
 
 
+def own_trajectories(folder):
+    """Write three noisy circles, and return the words that lead to them."""
+    generator = np.random.default_rng(0)
+    (folder / "circles").mkdir()
+    for number in range(3):
+        angle = generator.uniform(0, 6) + 0.2 * np.arange(120)
+        circle = np.stack([np.cos(angle), np.sin(angle)], 1)
+        np.save(folder / "circles" / f"{number}.npy", circle + 0.01 * generator.standard_normal(circle.shape))
+    return ["--data.path", str(folder / "circles")]
+
+
 # What recipes need that do not bring their own data, or bring much.
 DATA = {
     "eigencam/folder": own_folder,
@@ -48,6 +60,7 @@ DATA = {
     "gaunt/extxyz": own_structures,
     "koopman/duffing": few(20, "--model.dictionary_kwargs", '{"count": 20}'),
     "koopman/kernel_van_der_pol": few(20, "--model.functions", "20"),
+    "koopman/trajectories": own_trajectories,
     "koopman/lorenz_measure": few(1, "--data.num_steps", "50"),
     "koopman/mpedmd_pendulum": few(64),
     **FIELDS,
