@@ -40,8 +40,10 @@ BUDGETS_KM2 = tuple(sorted([*(10.0**power for power in range(2, 9)), *DISC_AREAS
 """The default budgets: powers of ten, and the discs."""
 
 HISTOGRAM = torch.logspace(-3, math.log10(EARTH_AREA_KM2), 2049, dtype=torch.float64)
-"""Areas in km^2 between which needed areas are counted, 1.3 % apart: for curves and quantiles without any rank kept."""
+"""Areas in km^2 at which curves are kept, and between which needed areas are counted, 1.3 % apart."""
 
+ROWS = 256
+"""Images whose curves are in memory together."""
 
 LEAST_AREA_KM2 = 1e-6
 """A square metre: a point predicted exactly needs no area, and is worth no more bits than one that needs this."""
@@ -56,7 +58,7 @@ class RecallVsArea(Metric):
         ties: what is searched first among cells of the same score, see `zoo.geolocation.searched_area`.
         rank_by: "density" if scores are masses of cells (or their logarithms), "score" if they are per area already.
         strata: names of groups of images, each with a curve of its own; None for no groups.
-        keep_ranks: keep the needed area of every image, 8 bytes each: exact quantiles, and `paired_bootstrap`.
+        keep_ranks: keep what every image needs, 40 bytes each: exact quantiles, and `paired_bootstrap`.
         min_area_km2: the area at which `auc_log` begins, > 0. Values with another do not compare.
         tile: see `searched_area`.
         **kwargs: those of `torchmetrics.Metric`.
@@ -77,6 +79,9 @@ class RecallVsArea(Metric):
     found_weights: Tensor
     counts: Tensor
     count_weights: Tensor
+    curves: Tensor
+    curve_weights: Tensor
+    curve_parts: Tensor
     sums: Tensor
     ranks: list[Tensor]
 
@@ -106,12 +111,20 @@ class RecallVsArea(Metric):
         self.strata = None if strata is None else list(strata)
         self._equal = bool((grid.areas == grid.areas[0]).all())
         groups, size, bins = len(self.strata or [""]), len(budgets), len(HISTOGRAM) + 1
-        integers = {"images": (groups,), "misses": (groups,), "found": (groups, size), "counts": (groups, bins)}
+        integers = {
+            "images": (groups,),
+            "misses": (groups,),
+            "found": (groups, size),
+            "counts": (groups, bins),
+            "curves": (groups, bins),
+        }
         floats = {
             "weights": (groups,),
             "squares": (groups,),
             "found_weights": (groups, size),
             "count_weights": (groups, bins),
+            "curve_weights": (groups, bins),
+            "curve_parts": (groups, bins - 1),
         }
         for name, shape in integers.items():
             self.add_state(name, torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
@@ -238,6 +251,12 @@ class RecallVsArea(Metric):
             dim=1,
         )
         bins = torch.bucketize(needed, HISTOGRAM.to(device))
+        # A little less, as sums of areas are rounded.
+        whole = (searched.before + searched.tied if self.ties == "linear" else needed) * (1 - 1e-12)
+        ends = torch.bucketize(whole, HISTOGRAM.to(device))
+        if self.ties == "linear":
+            for rows in torch.arange(number, device=device).split(ROWS):
+                self._add_ramps(searched, ends, rows, group, weight)
         ones = torch.ones(number, dtype=torch.int64, device=device)
         self.images = self.images.index_add(0, group, ones)
         self.misses = self.misses.index_add(0, group, missed.to(torch.int64))
@@ -249,16 +268,33 @@ class RecallVsArea(Metric):
             partly = torch.where(recall == 1, 0.0, recall)
             self.found_weights = self.found_weights.index_add(0, group, partly)
             self.counts = self.counts.index_put((group, bins), ones, accumulate=True)
+            self.curves = self.curves.index_put((group, ends), ones, accumulate=True)
             self.sums = self.sums.index_add(0, group, summary)
         else:
             self.weights = self.weights.index_add(0, group, weight)
             self.squares = self.squares.index_add(0, group, weight**2)
             self.found_weights = self.found_weights.index_add(0, group, recall * weight[:, None])
             self.count_weights = self.count_weights.index_put((group, bins), weight, accumulate=True)
+            self.curve_weights = self.curve_weights.index_put((group, ends), weight, accumulate=True)
             self.sums = self.sums.index_add(0, group, summary * weight[:, None])
         if self.keep_ranks:
             one = torch.ones_like(needed) if weight is None else weight
-            self.ranks.append(torch.stack([needed, group.to(torch.float64), one], dim=1))
+            parts = [needed, group.to(torch.float64), one, searched.before, searched.tied]
+            self.ranks.append(torch.stack(parts, dim=1))
+
+    def _add_ramps(self, searched: Searched, ends: Tensor, rows: Tensor, group: Tensor, weight: Tensor | None) -> None:
+        """Add the recall of some images at those areas of the curve where it is neither 0 nor 1: mostly none or few."""
+        areas = HISTOGRAM.to(rows.device)
+        begins = torch.bucketize(searched.before[rows], areas)
+        lengths = (ends[rows] - begins).clamp(min=0)
+        image = rows.repeat_interleave(lengths)
+        offsets = torch.arange(len(image), device=rows.device) - (lengths.cumsum(0) - lengths).repeat_interleave(
+            lengths
+        )
+        place = begins.repeat_interleave(lengths) + offsets
+        part = ((areas[place] - searched.before[image]) / searched.tied[image]).clamp(0, 1)
+        part = part if weight is None else part * weight[image]
+        self.curve_parts = self.curve_parts.index_put((group[image], place), part, accumulate=True)
 
     # ---- results
 
@@ -268,9 +304,10 @@ class RecallVsArea(Metric):
         Returns:
             `budgets` (K,) in km^2 and `recall` (K,); `auc_linear`, the mean share of the Earth that need not be
             searched, 1/2 by chance; `auc_log`, the same on a logarithmic scale from `min_area_km2` to the whole Earth;
-            `median_area` in km^2; `bits`, the mean of log2(Earth / needed area); `support_miss`, the number of images
-            whose truth has no score; `images`, their number; `areas` (M,), the needed ones, with `keep_ranks`; and
-            `strata`, the same for each of them by name. Without any image they are NaN.
+            `median_area` in km^2, of the needed areas, each the mean one where ties leave it open: for "linear" it may
+            differ from `area_at_recall(0.5)`; `bits`, the mean of log2(Earth / needed area); `support_miss`, the number
+            of images whose truth has no score; `images`, their number; `areas` (M,), the needed ones, with
+            `keep_ranks`; and `strata`, the same for each of them by name. Without any image they are NaN.
         """
         result: dict[str, Any] = self._summary(slice(None))
         if self.strata is not None:
@@ -297,7 +334,7 @@ class RecallVsArea(Metric):
         return summary
 
     def area_at_recall(self, recall: float, stratum: str | None = None) -> Tensor:
-        """Return the smallest area in km^2 within which a share of the images is found.
+        """Return the smallest area in km^2 at which `recall` reaches a share, with the same ties.
 
         Exact with `keep_ranks`, to 1.3 % without.
 
@@ -306,13 +343,27 @@ class RecallVsArea(Metric):
             stratum: of the images of this stratum, by name; of all if None.
         """
         require(0 < recall <= 1, "recall", recall, "a number in (0, 1]")
-        return self._quantile(self._groups(stratum), recall)
+        if self.keep_ranks:
+            ranks = self._ranks(self._groups(stratum))
+            if self.ties == "linear" and len(ranks):
+                return _area_of_ramps(before=ranks[:, 3], tied=ranks[:, 4], weight=ranks[:, 2], share=recall)
+            return self._quantile(self._groups(stratum), recall)
+        areas, found = self.curve(stratum)
+        if bool(torch.isnan(found).any()):
+            return torch.full((), math.nan, dtype=torch.float64, device=found.device)
+        # A little less, as sums of weights are rounded; the last area is the Earth.
+        return areas[torch.searchsorted(found, recall * (1 - 1e-12)).clamp(max=len(areas) - 1)]
 
     def curve(self, stratum: str | None = None) -> tuple[Tensor, Tensor]:
-        """Return 2049 areas in km^2 and the share of images that need no more than each of them."""
+        """Return 2049 areas in km^2 and the recall at each of them, as `compute` would give it at these budgets.
+
+        Args:
+            stratum: of the images of this stratum, by name; of all if None.
+        """
         groups = self._groups(stratum)
-        counts = (self.counts[groups] + self.count_weights[groups]).sum(0)
-        return HISTOGRAM.to(counts.device), (counts.cumsum(0) / counts.sum())[:-1]
+        found = (self.curves[groups] + self.curve_weights[groups]).sum(0).cumsum(0)[:-1]
+        found = found + self.curve_parts[groups].sum(0)
+        return HISTOGRAM.to(found.device), found / self.weights[groups].sum()
 
     def effective_images(self, stratum: str | None = None) -> float:
         """Return how many images of equal weights are as sure: (sum w)^2 / sum w^2, 0 without any weight.
@@ -336,7 +387,7 @@ class RecallVsArea(Metric):
     def _ranks(self, groups: slice) -> Tensor:
         # After a reduction over processes the list is one tensor.
         parts = self.ranks if isinstance(self.ranks, list) else [self.ranks]
-        ranks = torch.cat(parts) if parts else torch.zeros(0, 3, dtype=torch.float64)
+        ranks = torch.cat(parts) if parts else torch.zeros(0, 5, dtype=torch.float64)
         wanted = torch.arange(len(self.images), device=ranks.device)[groups]
         return ranks[torch.isin(ranks[:, 1].long(), wanted)]
 
@@ -358,8 +409,7 @@ class RecallVsArea(Metric):
     def plot(self, val: Any = None, ax: Axes | None = None, delta: float = 0.05) -> tuple[Figure, Axes]:
         """Draw the curve, or one for each stratum, with the band in which it lies with probability 1 - delta.
 
-        The band is that of the effective number of images: with weights it holds about, not exactly, and not where it
-        matters that weights were estimated.
+        The band is that of the effective number of images; with weights its probability is an approximation.
 
         Args:
             val: not used; torchmetrics hands it on.
@@ -369,6 +419,30 @@ class RecallVsArea(Metric):
         from zoo.geolocation.figures import draw_recall
 
         return draw_recall({"": self}, ax, delta)
+
+
+def _area_of_ramps(before: Tensor, tied: Tensor, weight: Tensor, share: float) -> Tensor:
+    """Return the least area at which images (M,), each found evenly from `before` to `before + tied`, reach a share."""
+    wanted = share * weight.sum() * (1 - 1e-12)
+    corners = torch.cat([before, before + tied]).unique()
+
+    def found(area: Tensor, at_once: bool = True) -> Tensor:
+        """Return the weight found within an area, with or without what is found at once there."""
+        ramp = ((area - before) / tied).clamp(0, 1)
+        step = (area >= before) if at_once else (area > before)
+        return (torch.where(tied > 0, ramp, step.to(ramp)) * weight).sum()
+
+    low, high = 0, len(corners) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if bool(found(corners[middle]) >= wanted) else (middle + 1, high)
+    end = corners[low]
+    reached = found(end, at_once=False)
+    if low == 0 or bool(reached < wanted):
+        return end
+    start = corners[low - 1]
+    least = found(start)
+    return start + (end - start) * ((wanted - least) / (reached - least)).clamp(0, 1)
 
 
 def recall_vs_area(

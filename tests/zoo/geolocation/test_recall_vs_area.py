@@ -19,10 +19,10 @@ from tests.zoo.geolocation.maps import (
 from zoo.geolocation.coverage_vs_area import CoverageVsArea
 from zoo.geolocation.great_circle import GreatCircleAccuracy
 from zoo.geolocation.intervals import dkw_halfwidth
-from zoo.geolocation.recall_vs_area import BUDGETS_KM2, DISC_AREAS_KM2, RecallVsArea, recall_vs_area
+from zoo.geolocation.recall_vs_area import BUDGETS_KM2, DISC_AREAS_KM2, HISTOGRAM, RecallVsArea, recall_vs_area
 from zoo.geolocation.searched_area import TIES
 from zoo.spectral.grids import AreaGrid, HEALPixGrid, LatLonGrid, merge_cells
-from zoo.spectral.sphere import DISCS_KM, EARTH_AREA_KM2
+from zoo.spectral.sphere import DISCS_KM, EARTH_AREA_KM2, cap_area_km2, distance_km
 
 CLOSE = tolerance(torch.float64, LINEAR_ALGEBRA)
 FALSE_ALARM = 1e-4
@@ -251,10 +251,10 @@ def test_any_parts_give_the_same_counts(ties):
     for part, rows in zip(parts, torch.arange(60).split([7, 30, 23]), strict=True):
         for some in rows.split(5):
             part.update(scores[some], truth[some], stratum=stratum[some])
-    for name in ("images", "misses", "found", "counts"):
+    for name in ("images", "misses", "found", "counts", "curves"):
         merged = sum(getattr(part, name) for part in parts)
         assert torch.equal(merged, getattr(whole, name)), name
-    for name in ("found_weights", "sums", "weights", "squares"):
+    for name in ("found_weights", "curve_parts", "sums", "weights", "squares"):
         torch.testing.assert_close(sum(getattr(part, name) for part in parts), getattr(whole, name), **CLOSE)
 
 
@@ -284,7 +284,7 @@ def recall_and_weight(grid, scores, truth, weight):
 def test_quantiles_without_ranks():
     grid = HEALPixGrid(16)
     scores, truth = random_maps(500, grid.n)
-    kept, counted = RecallVsArea(grid, keep_ranks=True), RecallVsArea(grid)
+    kept, counted = RecallVsArea(grid, ties="worst", keep_ranks=True), RecallVsArea(grid, ties="worst")
     for metric in (kept, counted):
         metric.update(scores, truth, log=True)
     for share in (0.1, 0.5, 1.0):
@@ -416,3 +416,45 @@ def test_cells_cover_the_sphere():
     metric = RecallVsArea(AreaGrid(torch.full((4,), EARTH_AREA_KM2 / 4 * (1 + 9e-7))), [EARTH_AREA_KM2], ties="worst")
     metric.update(torch.tensor([[3.0, 2, 1, 0]]), torch.tensor([3]))
     assert metric.compute()["recall"] == 1
+
+
+@pytest.mark.parametrize("ties", TIES)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_curves_and_quantiles_are_those_of_recall(ties, weighted):
+    grid = random_grid(40)
+    scores, truth = random_maps(50, grid.n)
+    weight = torch.rand(50, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) if weighted else None
+    options = {"ties": ties, "rank_by": "score"}
+    budgets = RecallVsArea(grid, HISTOGRAM.tolist(), **options, keep_ranks=True)
+    counted = RecallVsArea(grid, **options)
+    for metric in (budgets, counted):
+        metric.update(scores.round(), truth, weight=weight)
+    _, curve = counted.curve()
+    torch.testing.assert_close(curve, budgets.compute()["recall"], **CLOSE)
+    for share in (0.03, 0.5, 0.9, 1.0):
+        area = float(budgets.area_at_recall(share))
+        around = RecallVsArea(grid, [area * (1 - 1e-9), area * (1 + 1e-9)], **options)
+        around.update(scores.round(), truth, weight=weight)
+        below, above = around.compute()["recall"].tolist()
+        assert below < share <= above + 1e-9
+        assert float(counted.area_at_recall(share)) == pytest.approx(area, rel=0.014)
+        assert float(counted.area_at_recall(share)) >= area * (1 - 1e-9)
+
+
+def test_a_map_that_says_nothing_has_a_straight_curve():
+    grid = HEALPixGrid(8)
+    metric, counted = RecallVsArea(grid, keep_ranks=True), RecallVsArea(grid)
+    for each in (metric, counted):
+        each.update(torch.ones(4, grid.n), torch.arange(4))
+    areas, recall = counted.curve()
+    torch.testing.assert_close(recall, areas / EARTH_AREA_KM2, **CLOSE)
+    assert float(metric.area_at_recall(0.9)) == pytest.approx(0.9 * EARTH_AREA_KM2)
+
+
+def test_quantiles_of_points():
+    metric = RecallVsArea(HEALPixGrid(1), keep_ranks=True)
+    latlon = torch.tensor([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [3.0, 0.0]])
+    metric.update_points(latlon, torch.zeros(4, 2))
+    discs = cap_area_km2(distance_km(latlon, torch.zeros(4, 2)))
+    found = [float(metric.area_at_recall(share)) for share in (0.25, 0.5, 0.51, 1.0)]
+    assert found == pytest.approx([float(discs[index]) for index in (0, 1, 2, 3)])
