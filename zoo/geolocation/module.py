@@ -15,10 +15,12 @@ from torchmetrics import MetricCollection
 from zoo.checks import require, require_above, require_finite
 from zoo.geolocation.figures import posterior_maps, recall_by_stratum
 from zoo.geolocation.fitting import CoefficientFit
+from zoo.geolocation.intervals import dkw_halfwidth
 from zoo.geolocation.judge import MapJudge
 from zoo.geolocation.pooling import Pool, Pooling, product
 from zoo.geolocation.prediction import describe
 from zoo.geolocation.predictors import Predictors, read_predictors
+from zoo.geolocation.recall_vs_area import DISC_AREAS_KM2, RecallVsArea
 from zoo.geolocation.weights import WeightRule, Weights
 from zoo.module import ZooModule
 from zoo.spectral.grids import HEALPixGrid
@@ -30,6 +32,9 @@ SHOWN = 6
 
 ITERATIONS = 3
 """Corrections of the analysis by degree."""
+
+CURVE_KM2 = tuple(sorted([*(10 ** (power / 10) for power in range(20, 87)), *DISC_AREAS_KM2]))
+"""Areas at which the recall of predicted inputs is told: ten for each power of ten, and the usual discs."""
 
 EVERY = 16
 """A checkpoint recognises itself by every so many cells of its maps."""
@@ -111,6 +116,7 @@ class GeoEnsemble(ZooModule):
         self.fit = CoefficientFit(start, l2, tolerance)
         self.test_metrics = self._judges("test/")
         self.compared = nn.ModuleList(self._judges(f"test/{name}/") for name in self.compare)
+        self.predicted = RecallVsArea(self.grid, CURVE_KM2, min_area_km2=min_area_km2)
         self._shown: tuple[Tensor, Tensor] | None = None
 
     def metrics(self) -> MetricCollection:
@@ -244,10 +250,38 @@ class GeoEnsemble(ZooModule):
             self._log_metrics(metrics)  # type: ignore[arg-type]
         self._shown = None
 
+    def on_predict_start(self) -> None:
+        """Forget the inputs that were predicted before."""
+        self.predicted.reset()
+
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Tensor]:
-        """Return what the pooled posterior says of each image, see `describe`."""
-        known = "cell" in batch or "latlon" in batch
-        return describe(self(batch), self.grid, self.truth(batch) if known else None)
+        """Return what the pooled posterior says of each image, see `describe`.
+
+        Where the batch knows the places, recall versus area over all images becomes part of `summaries`.
+        """
+        posterior = self(batch)
+        truth = self.truth(batch) if "cell" in batch or "latlon" in batch else None
+        described = describe(posterior, self.grid, truth)
+        if truth is not None:
+            self.predicted.update(posterior, truth, log=True)
+        return described
+
+    def summaries(self) -> dict[str, list[dict[str, Any]]]:
+        """Return recall versus area of the predicted inputs whose places are known, with its band of 95 %.
+
+        Columns: `area_km2`; `recall`; `low` and `high`, between which the whole curve of the population lies with
+        probability 0.95 if the images are independent; and `images`, their number.
+        """
+        images = int(self.predicted.images.sum())
+        if not images:
+            return {}
+        half = dkw_halfwidth(images)
+        recall = self.predicted.compute()["recall"].tolist()
+        rows = [
+            {"area_km2": area, "recall": share, "low": max(share - half, 0.0), "high": min(share + half, 1.0)}
+            for area, share in zip(CURVE_KM2, recall, strict=True)
+        ]
+        return {"recall": [{**row, "images": images} for row in rows]}
 
     def tabulate(self, prediction: dict[str, Tensor]) -> dict[str, Any]:
         """Return place, areas and information of each image."""

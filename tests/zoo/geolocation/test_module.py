@@ -117,6 +117,30 @@ def test_truth_by_place_or_by_cell():
         module.truth({})
 
 
+def test_recall_of_what_is_predicted():
+    datamodule = earth(num_train=100)
+    module = fitted(datamodule)
+    batch = datamodule.dataset("test").__getitems__(list(range(20)))
+    module.predict_step({key: value for key, value in batch.items() if key != "cell"})
+    assert module.summaries() == {}
+    needed = torch.cat(
+        [module.predict_step(datamodule.dataset("test").__getitems__(list(range(20))))["needed_area"]] * 2
+    )
+    module.predict_step(batch)
+    rows = module.summaries()["recall"]
+    cell = float(module.grid.areas[0])
+    for row in rows:
+        # Each truth is found somewhere in its own cell.
+        least = float((needed + cell <= row["area_km2"]).double().mean())
+        most = float((needed - cell <= row["area_km2"]).double().mean())
+        assert row["images"] == 40
+        assert least <= row["recall"] <= most
+        assert 0 <= row["low"] <= row["recall"] <= row["high"] <= 1
+    assert rows[-1]["recall"] > 0.9
+    module.on_predict_start()
+    assert module.summaries() == {}
+
+
 def test_figures_of_a_test(tmp_path):
     datamodule = earth(num_train=100, num_test=10)
     module = fitted(datamodule, compare={"best": BEST})
