@@ -67,6 +67,9 @@ class CoverageVsArea(Metric):
         """
         if truth.is_floating_point() or truth.dim() == 2:
             truth = self.grid.locate(truth.cpu()).to(truth.device)
+        require(truth.dim() == 1, "truth.shape", tuple(truth.shape), "(B,) cells, or (B, 2) places")
+        shape, needed = tuple(mass.shape), (len(truth), self.grid.n)
+        require(shape == needed, "mass.shape", shape, f"{needed}: images, cells")
         mass = mass.to(torch.float64)
         fine = not bool(torch.isnan(mass).any()) and (log or bool((mass >= 0).all()))
         require(fine, "mass", "a map with NaN or negative masses", "masses >= 0, or their logarithms with log=True")

@@ -33,8 +33,8 @@ SHOWN = 6
 ITERATIONS = 3
 """Corrections of the analysis by degree."""
 
-CURVE_KM2 = tuple(sorted([*(10 ** (power / 10) for power in range(20, 87)), *DISC_AREAS_KM2]))
-"""Areas at which the recall of predicted inputs is told: ten for each power of ten, and the usual discs."""
+CURVE_KM2 = tuple(sorted([*(10 ** (power / 10) for power in range(20, 87)), *DISC_AREAS_KM2[1:]]))
+"""Areas at which the recall of predicted inputs is told: ten for each power of ten, and the discs from 25 km on."""
 
 EVERY = 16
 """A checkpoint recognises itself by every so many cells of its maps."""

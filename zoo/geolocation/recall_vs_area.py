@@ -164,6 +164,7 @@ class RecallVsArea(Metric):
         """
         if truth.is_floating_point() or truth.dim() == 2:
             truth = self.grid.locate(truth.cpu()).to(truth.device)
+        require(truth.dim() == 1, "truth.shape", tuple(truth.shape), "(B,) cells, or (B, 2) places")
         scores, truth_scores = self._ranked(scores, truth, truth_scores, log)
         searched = searched_area(scores, truth, self.grid.areas, truth_scores=truth_scores, tile=self.tile)
         masses = self.rank_by == "density" and not log

@@ -458,3 +458,11 @@ def test_quantiles_of_points():
     discs = cap_area_km2(distance_km(latlon, torch.zeros(4, 2)))
     found = [float(metric.area_at_recall(share)) for share in (0.25, 0.5, 0.51, 1.0)]
     assert found == pytest.approx([float(discs[index]) for index in (0, 1, 2, 3)])
+
+
+@pytest.mark.parametrize("metric", [RecallVsArea(HEALPixGrid(1)), CoverageVsArea(HEALPixGrid(1))])
+def test_shapes_are_named(metric):
+    with pytest.raises(ValueError, match=r"truth\.shape"):
+        metric.update(torch.ones(2, 12), torch.tensor([1.0, 2.0]))
+    with pytest.raises(ValueError, match=r"(scores|mass)\.shape"):
+        metric.update(torch.ones(2, 11), torch.tensor([1, 2]))
