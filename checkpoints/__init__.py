@@ -10,22 +10,24 @@ Example:
     []
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from checkpoints.errors import CheckpointError
-from checkpoints.shipped import info, list_checkpoints
+from zoo.lazy import lazy
 
 if TYPE_CHECKING:
-    from checkpoints.loading import load, verify
-    from checkpoints.saving import save
+    from checkpoints.errors import CheckpointError as CheckpointError
+    from checkpoints.loading import load as load
+    from checkpoints.loading import verify as verify
+    from checkpoints.saving import save as save
+    from checkpoints.shipped import info as info
+    from checkpoints.shipped import list_checkpoints as list_checkpoints
 
-__all__ = ["CheckpointError", "info", "list_checkpoints", "load", "save", "verify"]
-
-_HEAVY = {"load": "checkpoints.loading", "verify": "checkpoints.loading", "save": "checkpoints.saving"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HEAVY:
-        raise AttributeError(f"module 'checkpoints' has no attribute {name!r}")
-    return getattr(import_module(_HEAVY[name]), name)
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "errors": ["CheckpointError"],
+        "loading": ["load", "verify"],
+        "saving": ["save"],
+        "shipped": ["info", "list_checkpoints"],
+    },
+)

@@ -7,17 +7,11 @@ Example:
     >>> trainer = build_trainer(preset="cpu", logger=None, max_epochs=1)  # doctest: +SKIP
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo.lazy import lazy
 
 if TYPE_CHECKING:
-    from trainers.trainer import build_trainer
+    from trainers.trainer import build_trainer as build_trainer
 
-__all__ = ["build_trainer"]
-
-
-def __getattr__(name: str) -> Any:
-    if name != "build_trainer":
-        raise AttributeError(f"module 'trainers' has no attribute {name!r}")
-    from trainers.trainer import build_trainer
-
-    return build_trainer
+__getattr__, __dir__, __all__ = lazy(__name__, {"trainer": ["build_trainer"]})

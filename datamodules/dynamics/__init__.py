@@ -1,88 +1,55 @@
 """Dynamical systems with known truth, and anyone's trajectories, as pairs of snapshots."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo.lazy import lazy
 
 if TYPE_CHECKING:
-    from datamodules.dynamics.anzai import AnzaiTorus
-    from datamodules.dynamics.attractors import Lorenz63, Roessler
-    from datamodules.dynamics.automata import CellularAutomaton, CoarseAutomaton
-    from datamodules.dynamics.disc import DiscAdversary
-    from datamodules.dynamics.expanding import ChebyshevMap, DoublingMap, TentMap
-    from datamodules.dynamics.kuramoto_sivashinsky import KuramotoSivashinsky
-    from datamodules.dynamics.maps import ArnoldCat, CircleRotation, GaussMap, LinearSlowManifold
-    from datamodules.dynamics.mechanics import DoublePendulum, Duffing, Pendulum
-    from datamodules.dynamics.oscillators import StuartLandau, VanDerPol
-    from datamodules.dynamics.published import ECG, CylinderWake, LidDrivenCavity, SeaIce, SeaLevel
-    from datamodules.dynamics.stochastic import NoisyCircleMap, NoisyRotation, OrnsteinUhlenbeck
-    from datamodules.dynamics.trajectories import Trajectories
-    from datamodules.dynamics.vortex_street import VortexStreet
+    from datamodules.dynamics.anzai import AnzaiTorus as AnzaiTorus
+    from datamodules.dynamics.attractors import Lorenz63 as Lorenz63
+    from datamodules.dynamics.attractors import Roessler as Roessler
+    from datamodules.dynamics.automata import CellularAutomaton as CellularAutomaton
+    from datamodules.dynamics.automata import CoarseAutomaton as CoarseAutomaton
+    from datamodules.dynamics.disc import DiscAdversary as DiscAdversary
+    from datamodules.dynamics.expanding import ChebyshevMap as ChebyshevMap
+    from datamodules.dynamics.expanding import DoublingMap as DoublingMap
+    from datamodules.dynamics.expanding import TentMap as TentMap
+    from datamodules.dynamics.kuramoto_sivashinsky import KuramotoSivashinsky as KuramotoSivashinsky
+    from datamodules.dynamics.maps import ArnoldCat as ArnoldCat
+    from datamodules.dynamics.maps import CircleRotation as CircleRotation
+    from datamodules.dynamics.maps import GaussMap as GaussMap
+    from datamodules.dynamics.maps import LinearSlowManifold as LinearSlowManifold
+    from datamodules.dynamics.mechanics import DoublePendulum as DoublePendulum
+    from datamodules.dynamics.mechanics import Duffing as Duffing
+    from datamodules.dynamics.mechanics import Pendulum as Pendulum
+    from datamodules.dynamics.oscillators import StuartLandau as StuartLandau
+    from datamodules.dynamics.oscillators import VanDerPol as VanDerPol
+    from datamodules.dynamics.published import ECG as ECG
+    from datamodules.dynamics.published import CylinderWake as CylinderWake
+    from datamodules.dynamics.published import LidDrivenCavity as LidDrivenCavity
+    from datamodules.dynamics.published import SeaIce as SeaIce
+    from datamodules.dynamics.published import SeaLevel as SeaLevel
+    from datamodules.dynamics.stochastic import NoisyCircleMap as NoisyCircleMap
+    from datamodules.dynamics.stochastic import NoisyRotation as NoisyRotation
+    from datamodules.dynamics.stochastic import OrnsteinUhlenbeck as OrnsteinUhlenbeck
+    from datamodules.dynamics.trajectories import Trajectories as Trajectories
+    from datamodules.dynamics.vortex_street import VortexStreet as VortexStreet
 
-_HOMES = {
-    "AnzaiTorus": "anzai",
-    "ArnoldCat": "maps",
-    "CellularAutomaton": "automata",
-    "ChebyshevMap": "expanding",
-    "CircleRotation": "maps",
-    "CoarseAutomaton": "automata",
-    "CylinderWake": "published",
-    "DiscAdversary": "disc",
-    "DoublePendulum": "mechanics",
-    "DoublingMap": "expanding",
-    "Duffing": "mechanics",
-    "ECG": "published",
-    "GaussMap": "maps",
-    "KuramotoSivashinsky": "kuramoto_sivashinsky",
-    "LidDrivenCavity": "published",
-    "LinearSlowManifold": "maps",
-    "Lorenz63": "attractors",
-    "NoisyCircleMap": "stochastic",
-    "NoisyRotation": "stochastic",
-    "OrnsteinUhlenbeck": "stochastic",
-    "Pendulum": "mechanics",
-    "Roessler": "attractors",
-    "SeaIce": "published",
-    "SeaLevel": "published",
-    "StuartLandau": "oscillators",
-    "TentMap": "expanding",
-    "Trajectories": "trajectories",
-    "VanDerPol": "oscillators",
-    "VortexStreet": "vortex_street",
-}
-__all__ = [
-    "ECG",
-    "AnzaiTorus",
-    "ArnoldCat",
-    "CellularAutomaton",
-    "ChebyshevMap",
-    "CircleRotation",
-    "CoarseAutomaton",
-    "CylinderWake",
-    "DiscAdversary",
-    "DoublePendulum",
-    "DoublingMap",
-    "Duffing",
-    "GaussMap",
-    "KuramotoSivashinsky",
-    "LidDrivenCavity",
-    "LinearSlowManifold",
-    "Lorenz63",
-    "NoisyCircleMap",
-    "NoisyRotation",
-    "OrnsteinUhlenbeck",
-    "Pendulum",
-    "Roessler",
-    "SeaIce",
-    "SeaLevel",
-    "StuartLandau",
-    "TentMap",
-    "Trajectories",
-    "VanDerPol",
-    "VortexStreet",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "anzai": ["AnzaiTorus"],
+        "attractors": ["Lorenz63", "Roessler"],
+        "automata": ["CellularAutomaton", "CoarseAutomaton"],
+        "disc": ["DiscAdversary"],
+        "expanding": ["ChebyshevMap", "DoublingMap", "TentMap"],
+        "kuramoto_sivashinsky": ["KuramotoSivashinsky"],
+        "maps": ["ArnoldCat", "CircleRotation", "GaussMap", "LinearSlowManifold"],
+        "mechanics": ["DoublePendulum", "Duffing", "Pendulum"],
+        "oscillators": ["StuartLandau", "VanDerPol"],
+        "published": ["CylinderWake", "ECG", "LidDrivenCavity", "SeaIce", "SeaLevel"],
+        "stochastic": ["NoisyCircleMap", "NoisyRotation", "OrnsteinUhlenbeck"],
+        "trajectories": ["Trajectories"],
+        "vortex_street": ["VortexStreet"],
+    },
+)

@@ -1,16 +1,15 @@
 """Places on Earth: a generated Earth whose best possible predictor is known, and maps of the real one."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo.lazy import lazy
 
 if TYPE_CHECKING:
-    from datamodules.earth.synthetic_earth import SyntheticEarth
+    from datamodules.earth.synthetic_earth import SyntheticEarth as SyntheticEarth
 
-_HOMES = {"SyntheticEarth": "synthetic_earth"}
-__all__ = ["SyntheticEarth"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "synthetic_earth": ["SyntheticEarth"],
+    },
+)

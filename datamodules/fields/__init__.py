@@ -1,31 +1,28 @@
 """Fields that solve differential equations: from solvers, or from the original files of published benchmarks."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo.lazy import lazy
 
 if TYPE_CHECKING:
-    from datamodules.fields.airfoil import Airfoil
-    from datamodules.fields.burgers import Burgers
-    from datamodules.fields.darcy import Darcy
-    from datamodules.fields.elasticity import Elasticity, ElasticityGrid
-    from datamodules.fields.navier_stokes import NavierStokes
-    from datamodules.fields.pipe import Pipe
-    from datamodules.fields.plasticity import Plasticity
+    from datamodules.fields.airfoil import Airfoil as Airfoil
+    from datamodules.fields.burgers import Burgers as Burgers
+    from datamodules.fields.darcy import Darcy as Darcy
+    from datamodules.fields.elasticity import Elasticity as Elasticity
+    from datamodules.fields.elasticity import ElasticityGrid as ElasticityGrid
+    from datamodules.fields.navier_stokes import NavierStokes as NavierStokes
+    from datamodules.fields.pipe import Pipe as Pipe
+    from datamodules.fields.plasticity import Plasticity as Plasticity
 
-_HOMES = {
-    "Airfoil": "airfoil",
-    "Burgers": "burgers",
-    "Darcy": "darcy",
-    "Elasticity": "elasticity",
-    "ElasticityGrid": "elasticity",
-    "NavierStokes": "navier_stokes",
-    "Pipe": "pipe",
-    "Plasticity": "plasticity",
-}
-__all__ = ["Airfoil", "Burgers", "Darcy", "Elasticity", "ElasticityGrid", "NavierStokes", "Pipe", "Plasticity"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "airfoil": ["Airfoil"],
+        "burgers": ["Burgers"],
+        "darcy": ["Darcy"],
+        "elasticity": ["Elasticity", "ElasticityGrid"],
+        "navier_stokes": ["NavierStokes"],
+        "pipe": ["Pipe"],
+        "plasticity": ["Plasticity"],
+    },
+)

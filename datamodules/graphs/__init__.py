@@ -1,17 +1,17 @@
 """Benchmarks on graphs."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo.lazy import lazy
 
 if TYPE_CHECKING:
-    from datamodules.graphs.counting import SubstructureCounting
-    from datamodules.graphs.zinc import ZINC
+    from datamodules.graphs.counting import SubstructureCounting as SubstructureCounting
+    from datamodules.graphs.zinc import ZINC as ZINC
 
-_HOMES = {"SubstructureCounting": "counting", "ZINC": "zinc"}
-__all__ = ["ZINC", "SubstructureCounting"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "counting": ["SubstructureCounting"],
+        "zinc": ["ZINC"],
+    },
+)

@@ -1,32 +1,29 @@
 """Benchmarks on images: classification and localisation."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo.lazy import lazy
 
 if TYPE_CHECKING:
-    from datamodules.images.cub import CUB
-    from datamodules.images.image_folder import ImageFolder
-    from datamodules.images.imagenet import ImageNetLocalization
-    from datamodules.images.imagenette import Imagenette
-    from datamodules.images.pets import Pets
-    from datamodules.images.shapetex import ShapeTex
-    from datamodules.images.voc import VOC
-    from datamodules.images.wsol import WSOL
+    from datamodules.images.cub import CUB as CUB
+    from datamodules.images.image_folder import ImageFolder as ImageFolder
+    from datamodules.images.imagenet import ImageNetLocalization as ImageNetLocalization
+    from datamodules.images.imagenette import Imagenette as Imagenette
+    from datamodules.images.pets import Pets as Pets
+    from datamodules.images.shapetex import ShapeTex as ShapeTex
+    from datamodules.images.voc import VOC as VOC
+    from datamodules.images.wsol import WSOL as WSOL
 
-_HOMES = {
-    "CUB": "cub",
-    "ImageFolder": "image_folder",
-    "ImageNetLocalization": "imagenet",
-    "Imagenette": "imagenette",
-    "Pets": "pets",
-    "ShapeTex": "shapetex",
-    "VOC": "voc",
-    "WSOL": "wsol",
-}
-__all__ = ["CUB", "VOC", "WSOL", "ImageFolder", "ImageNetLocalization", "Imagenette", "Pets", "ShapeTex"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "cub": ["CUB"],
+        "image_folder": ["ImageFolder"],
+        "imagenet": ["ImageNetLocalization"],
+        "imagenette": ["Imagenette"],
+        "pets": ["Pets"],
+        "shapetex": ["ShapeTex"],
+        "voc": ["VOC"],
+        "wsol": ["WSOL"],
+    },
+)

@@ -1,16 +1,15 @@
 """PDEs on boxes with exact solutions, and anyone's from a file."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo.lazy import lazy
 
 if TYPE_CHECKING:
-    from datamodules.pdes.module import HighFrequencyPDE
+    from datamodules.pdes.module import HighFrequencyPDE as HighFrequencyPDE
 
-_HOMES = {"HighFrequencyPDE": "module"}
-__all__ = ["HighFrequencyPDE"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "module": ["HighFrequencyPDE"],
+    },
+)

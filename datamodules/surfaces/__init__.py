@@ -1,38 +1,25 @@
 """Vector fields on surfaces: exact ones, meshes, brain waves on a head, and anyone's points."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from zoo.lazy import lazy
 
 if TYPE_CHECKING:
-    from datamodules.surfaces.clouds import MeshField, PointCloudField
-    from datamodules.surfaces.eeg import SyntheticEEG
-    from datamodules.surfaces.generated import Ellipsoid, FlatTorus, KleinBottle, MoebiusStrip, Sphere, Torus
+    from datamodules.surfaces.clouds import MeshField as MeshField
+    from datamodules.surfaces.clouds import PointCloudField as PointCloudField
+    from datamodules.surfaces.eeg import SyntheticEEG as SyntheticEEG
+    from datamodules.surfaces.generated import Ellipsoid as Ellipsoid
+    from datamodules.surfaces.generated import FlatTorus as FlatTorus
+    from datamodules.surfaces.generated import KleinBottle as KleinBottle
+    from datamodules.surfaces.generated import MoebiusStrip as MoebiusStrip
+    from datamodules.surfaces.generated import Sphere as Sphere
+    from datamodules.surfaces.generated import Torus as Torus
 
-_HOMES = {
-    "Ellipsoid": "generated",
-    "FlatTorus": "generated",
-    "KleinBottle": "generated",
-    "MeshField": "clouds",
-    "MoebiusStrip": "generated",
-    "PointCloudField": "clouds",
-    "Sphere": "generated",
-    "SyntheticEEG": "eeg",
-    "Torus": "generated",
-}
-__all__ = [
-    "Ellipsoid",
-    "FlatTorus",
-    "KleinBottle",
-    "MeshField",
-    "MoebiusStrip",
-    "PointCloudField",
-    "Sphere",
-    "SyntheticEEG",
-    "Torus",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "clouds": ["MeshField", "PointCloudField"],
+        "eeg": ["SyntheticEEG"],
+        "generated": ["Ellipsoid", "FlatTorus", "KleinBottle", "MoebiusStrip", "Sphere", "Torus"],
+    },
+)

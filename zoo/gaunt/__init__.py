@@ -8,39 +8,18 @@ Example:
     torch.Size([8, 25])
 """
 
-from __future__ import annotations
+from zoo.lazy import lazy
 
-import importlib
-from typing import Any
-
-_HOMES = {
-    "BracketTensorProduct": "zoo.gaunt.bracket",
-    "GauntCalculator": "zoo.gaunt.calculator",
-    "GauntConvolution": "zoo.gaunt.convolution",
-    "GauntForceField": "zoo.gaunt.network",
-    "GauntManyBody": "zoo.gaunt.many_body",
-    "GauntModule": "zoo.gaunt.module",
-    "GauntSelfMix": "zoo.gaunt.self_mix",
-    "GauntTensorProduct": "zoo.gaunt.product",
-}
-
-__all__ = [
-    "BracketTensorProduct",
-    "GauntCalculator",
-    "GauntConvolution",
-    "GauntForceField",
-    "GauntManyBody",
-    "GauntModule",
-    "GauntSelfMix",
-    "GauntTensorProduct",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "bracket": ["BracketTensorProduct"],
+        "calculator": ["GauntCalculator"],
+        "convolution": ["GauntConvolution"],
+        "many_body": ["GauntManyBody"],
+        "module": ["GauntModule"],
+        "network": ["GauntForceField"],
+        "product": ["GauntTensorProduct"],
+        "self_mix": ["GauntSelfMix"],
+    },
+)

@@ -1,25 +1,13 @@
 """LSM: latent spectral models, neural operators on grids and point clouds (Wu et al., ICML 2023, arXiv 2301.12664)."""
 
-from __future__ import annotations
+from zoo.lazy import lazy
 
-import importlib
-from typing import Any
-
-_HOMES = {
-    "LSM": "zoo.lsm.grid_network",
-    "LSMModule": "zoo.lsm.module",
-    "NeuralSpectralBlock": "zoo.lsm.spectral_block",
-    "PointLSM": "zoo.lsm.point_network",
-}
-
-__all__ = ["LSM", "LSMModule", "NeuralSpectralBlock", "PointLSM"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "grid_network": ["LSM"],
+        "module": ["LSMModule"],
+        "point_network": ["PointLSM"],
+        "spectral_block": ["NeuralSpectralBlock"],
+    },
+)
