@@ -203,8 +203,9 @@ def test_trajectories_are_forecast_and_judge_the_eigenvalues(tmp_path, capsys):
     summary = tmp_path / "forecast_eigenvalues.csv"
     assert str(summary) in capsys.readouterr().out
     names, *pairs = rows(summary)
-    numbers = names.index("upper") + 1
+    numbers = names.index("leak") + 1
     assert names[numbers:] == ["data", "arithmetic", "assumption"]
+    assert {pair[numbers] for pair in pairs} == {"training data among them"}
     found = [dict(zip(names[:numbers], map(float, pair[:numbers]), strict=True)) for pair in pairs]
     module = checkpoints.load("koopman-automaton")
     assert len(found) == len(module.eigenvalues_)

@@ -11,9 +11,9 @@ from zoo.checks import require, require_finite, require_positive
 from zoo.koopman.autoencoder import LuschAutoencoder
 from zoo.koopman.autoencoder_loss import autoencoder_errors, squared_weights
 from zoo.koopman.certificate import Assumption
+from zoo.koopman.closed_eigenpairs import Batch
 from zoo.koopman.dictionaries import Dictionary
 from zoo.koopman.gradient_learner import GradientLearner
-from zoo.koopman.learner import Batch
 from zoo.koopman.snapshots import Array, read_states
 from zoo.network_module import Optimizer, Schedule
 

@@ -82,27 +82,31 @@ class Certificate:
     size: int
     trustworthy: bool
 
-    def rows(self) -> list[dict[str, float | str]]:
-        """Return one row for each pair, by ascending residual, for tables."""
-        table = zip(
-            *(
-                part.tolist()
-                for part in (
-                    self.eigenvalues.real,
-                    self.eigenvalues.imag,
-                    self.residual,
-                    self.projected,
-                    self.leak,
-                    self.lower,
-                    self.upper,
-                )
-            ),
-            strict=True,
-        )
-        names = ("real", "imag", "residual", "projected", "leak", "lower", "upper")
+    def rows(self, half: bool = False, further: dict[str, Tensor] | None = None) -> list[dict[str, float | str]]:
+        """Return one row for each pair, by ascending residual, equal ones by descending modulus, for tables.
+
+        Args:
+            half: leave out eigenvalues below the real axis: those of real dictionaries come in conjugate pairs.
+            further: more columns, (k,) each.
+        """
+        named = {name: getattr(self, name) for name in ("residual", "lower", "upper", "projected", "leak")}
+        columns = {"real": self.eigenvalues.real, "imag": self.eigenvalues.imag, **named, **(further or {})}
         described = {"data": self.origin, "arithmetic": self.arithmetic, "assumption": self.assumption}
-        found = [dict(zip(names, row, strict=True)) | described for row in table]
-        return sorted(found, key=lambda row: row["residual"])
+        # Residuals at the level of rounding are equal.
+        order = sorted(
+            (index for index, value in enumerate(self.eigenvalues.tolist()) if not half or value.imag >= 0),
+            key=lambda index: (round(float(self.residual[index]), 9), -round(float(self.eigenvalues[index].abs()), 9)),
+        )
+        return [{**{name: float(column[index]) for name, column in columns.items()}, **described} for index in order]
+
+    def summary(self) -> dict[str, float]:
+        """Return one number for each thing that is said of all pairs together."""
+        return {
+            "median_residual": float(self.residual.median()),
+            "largest_residual": float(self.residual.max()),
+            "mean_leak": float(self.leak.mean()),
+            "condition": self.condition,
+        }
 
 
 def certify(

@@ -10,8 +10,8 @@ from torch import Tensor
 from zoo.checks import require, require_above, require_choice, require_finite, require_positive
 from zoo.koopman import losses
 from zoo.koopman.certificate import Assumption
+from zoo.koopman.closed_eigenpairs import Batch
 from zoo.koopman.gradient_learner import GradientLearner
-from zoo.koopman.learner import Batch
 from zoo.koopman.network_dictionary import NetworkDictionary
 from zoo.network_module import Optimizer, Schedule
 

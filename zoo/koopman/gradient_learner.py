@@ -15,8 +15,9 @@ from tqdm.auto import tqdm
 
 from zoo.checks import require, require_positive
 from zoo.closed_form import SECONDS_WITHOUT_PROGRESS
+from zoo.koopman.closed_eigenpairs import Batch
 from zoo.koopman.futures import Futures
-from zoo.koopman.learner import Batch, KoopmanLearner
+from zoo.koopman.learner import KoopmanLearner
 from zoo.koopman.snapshots import Array, Snapshots
 from zoo.network_module import NetworkModule
 from zoo.registry import get_network

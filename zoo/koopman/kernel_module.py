@@ -10,12 +10,14 @@ from torch import Tensor
 
 from zoo.checks import require, require_above, require_choice, require_positive
 from zoo.koopman.certificate import Assumption
+from zoo.koopman.closed_eigenpairs import Batch
 from zoo.koopman.collector import RowCollector
 from zoo.koopman.dictionaries import Dictionary
 from zoo.koopman.edmd import Eigenpairs
 from zoo.koopman.factors import RankDeficiencyWarning
 from zoo.koopman.kernels import Kernel, KernelName, kernel_edmd, kernel_eigenpairs, make_kernel
-from zoo.koopman.learner import Batch, KoopmanLearner
+from zoo.koopman.known_pairs import KnownPairs
+from zoo.koopman.learner import KoopmanLearner
 from zoo.spectral.accumulators import TSQRAccumulator
 from zoo.statistics_module import StatisticsModule
 
@@ -119,13 +121,13 @@ class KernelEDMD(KoopmanLearner, StatisticsModule):
 
     def new_statistics(self) -> dict[str, Any]:
         """Return the table of training pairs."""
-        return {"pairs": RowCollector(self.snapshots.shape[1], len(self.snapshots))}
+        return {"pairs": RowCollector(self.snapshots.shape[1], len(self.snapshots)), "known": KnownPairs()}
 
     def restored_statistics(self) -> dict[str, Any]:
         """Return the table of the pairs of the present solution."""
         table = RowCollector(self.snapshots.shape[1], len(self.snapshots))
         table.load_state_dict({"rows": self.snapshots, "filled": self.filled})
-        return {"pairs": table}
+        return {"pairs": table, "known": KnownPairs(self.known)}
 
     def accumulate(self, batch: Batch, batch_idx: int = 0) -> None:
         """Keep the pairs of a batch."""
@@ -133,6 +135,7 @@ class KernelEDMD(KoopmanLearner, StatisticsModule):
         rows = torch.cat([batch["state"], batch["next_state"], weights[:, None]], dim=1)
         table = self.statistics["pairs"]
         table.update(rows, batch.get("index"))
+        self.statistics["known"].update(batch["state"], batch["next_state"])
 
     def solve(self, statistics: dict[str, Any]) -> dict[str, Tensor]:
         """Return the eigenpairs of the pairs that were kept."""
@@ -168,11 +171,12 @@ class KernelEDMD(KoopmanLearner, StatisticsModule):
         rows = TSQRAccumulator(len(self.statistic) - 1)
         rows.update(*psi, self.observed(x), weights=weights * len(x) / weights.sum())
         return {
-            **self._pairs_as_buffers(Eigenpairs(found.eigenvalues, right, left, matrix), modes),
+            **self.pairs_as_buffers(Eigenpairs(found.eigenvalues, right, left, matrix), modes),
             "matrix": matrix,
             "coefficients": coefficients,
             "statistic": rows.statistic[0],
             "rkhs_residuals": residuals,
+            "known": statistics["known"].hashes,
             "snapshots": table.rows,
             "filled": table.filled.to(torch.uint8),
             "dictionary.states": states,
@@ -183,5 +187,5 @@ class KernelEDMD(KoopmanLearner, StatisticsModule):
     @property
     def rkhs_residuals_(self) -> Tensor:
         """||(K* - conj(lambda)) w|| / ||w|| of the left eigenvectors in the kernel's Hilbert space, (r,) float64."""
-        self._require_fitted()
+        self.require_fitted()
         return self.rkhs_residuals[: self.rank]

@@ -14,12 +14,13 @@ from torch import Tensor
 from zoo.checks import require, require_choice
 from zoo.koopman import edmd
 from zoo.koopman.certificate import Assumption
+from zoo.koopman.closed_eigenpairs import STATISTICS
 from zoo.koopman.dictionaries import Dictionary
 from zoo.koopman.edmd import Eigenpairs
 from zoo.koopman.factors import Factors
 from zoo.koopman.figures import measure_figure
 from zoo.koopman.gram import triangle_of_rows
-from zoo.koopman.learner import STATISTICS, KoopmanLearner
+from zoo.koopman.learner import KoopmanLearner
 from zoo.koopman.mpedmd import MeasurePreserving, PolarFactorWarning, mpedmd
 from zoo.koopman.named_dictionaries import BUILDERS, build_dictionary
 from zoo.koopman.rigged import smoothed_measure
@@ -215,7 +216,8 @@ class EDMD(KoopmanLearner, StatisticsModule):
             product=(product + product.mH) / 2,
         )
 
-    def _two_blocks(self, statistic: Tensor, triangular: bool) -> Tensor:
+    def two_blocks(self, statistic: Tensor, triangular: bool) -> Tensor:
+        """See `ClosedEigenpairs.two_blocks`; of a stochastic system the leak holds the variance."""
         if self.successors == 1:
             return statistic
         if not triangular:

@@ -36,14 +36,6 @@ class Snapshots:
         """Return the number of pairs."""
         return len(self.x)
 
-    def fingerprints(self) -> np.ndarray:
-        """Return a number for each pair, int64 (M,), equal for equal pairs and for hardly any others."""
-        bits = torch.cat([self.x, self.y], dim=1).add(0.0).contiguous().numpy().view(np.int64)  # -0 becomes 0
-        factors = np.random.default_rng(0).integers(1, 2**62, size=bits.shape[1]) | 1
-        mixed = bits ^ (bits >> 29)
-        with np.errstate(over="ignore"):
-            return (mixed * factors).sum(1)
-
 
 def read_snapshots(
     x: Array | Sequence[Array], y: Array | None = None, lag: int = 1, delays: int = 1, weights: Array | None = None

@@ -10,7 +10,7 @@ import torch
 from tests.zoo.koopman.systems import duffing, slow_manifold
 from zoo.koopman.autoencoder_module import KoopmanAutoencoder
 from zoo.koopman.dictionary_module import DeepDictionary, LossName
-from zoo.koopman.learner import batches_of
+from zoo.koopman.estimator import batches_of
 from zoo.koopman.losses import forecast_error
 from zoo.koopman.network_dictionary import NetworkDictionary
 from zoo.koopman.verification import certify

@@ -39,14 +39,6 @@ def test_successors_given_as_such():
     assert torch.equal(two.second, x.double())
 
 
-def test_fingerprints_tell_pairs_apart():
-    x = torch.randn(1000, 2).double()
-    data, other = read_snapshots(x, x.flip(1)), read_snapshots(x[::2], x[::2].flip(1))
-    assert len(np.unique(data.fingerprints())) == 1000
-    assert np.isin(other.fingerprints(), data.fingerprints()).all()
-    assert not np.isin(read_snapshots(x.flip(1), x).fingerprints(), data.fingerprints()).any()
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
