@@ -137,7 +137,13 @@ class ClosedEigenpairs(ClosedForm):
         return states[:, -len(self.target_names) :]
 
     def new_statistics(self) -> dict[str, Any]:
-        """Return the accumulator of the rows [psi(x), psi(y), x], and the sample of the pairs themselves."""
+        """Return the accumulator of the rows [psi(x), psi(y), x], and the sample of the pairs themselves.
+
+        Raises:
+            ValueError: the coordinates are not known yet.
+        """
+        names = self.hparams["target_names"]
+        require(names is not None, "target_names", names, "the names of the coordinates, or the data to fit first")
         kind = STATISTICS[self.statistic_name]
         return {"pairs": kind(len(self.statistic) - 1, dtype=self.rows_dtype), "known": KnownPairs()}
 

@@ -257,6 +257,8 @@ def test_scikit_learn_clones_it():
 def test_what_comes_too_early_or_does_not_fit_is_refused():
     with pytest.raises(RuntimeError, match="call fit, or load a checkpoint"):
         EDMD().predict([0.0], 1)
+    with pytest.raises(ValueError, match="target_names=None is not allowed"):
+        EDMD().fit_batches([])
     learner = EDMD("monomials", {"degree": 2}).fit(*slow_manifold(50))
     with pytest.raises(ValueError, match=r"x.shape=\(3,\) is not allowed; give \(2,\)"):
         learner.predict([0.0, 1.0, 2.0], 1)
