@@ -47,9 +47,10 @@ def main(args: list[str] | None = None) -> None:
 
         metric.update(scores, truth, log=True)
     seconds = time.process_time() - start
-    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     result = {name: float(value) for name, value in metric.compute().items() if value.numel() == 1}
-    print(f"{options.images} images x {grid.n} cells: {seconds:.0f} s of processor time, {peak:.0f} MiB more memory")
+    memory = f"{peak * unit / 2**20:.0f} MiB at the most, {before * unit / 2**20:.0f} of them for libraries and grid"
+    print(f"{options.images} images x {grid.n} cells: {seconds:.0f} s of processor time, {memory}")
     print({name: round(value, 4) for name, value in result.items()})
 
 

@@ -33,7 +33,10 @@ Scores = Tensor | Callable[[int, int], Tensor]
 """Scores (B, N), or a function that computes those of the cells from `first` to `last - 1`, (B, last - first)."""
 
 TILE = 65_536
-"""Cells whose scores are looked at together."""
+"""Cells whose scores are looked at together, of few images."""
+
+TOGETHER = 2**26
+"""Scores that are looked at together, of many images: 256 MiB in float32."""
 
 
 class Searched(NamedTuple):
@@ -74,7 +77,7 @@ def searched_area(
 ) -> Searched:
     """Count what is searched before the truth.
 
-    Scores may be computed tile by tile: memory is O(B tile) then, whatever the number of cells.
+    Scores may be computed tile by tile: memory is that of one tile then, whatever the number of cells.
 
     Args:
         scores: (B, N) of any real dtype, or a function, see `Scores`; higher is searched earlier, -inf is allowed.
@@ -82,7 +85,8 @@ def searched_area(
         areas: (N,) float64, in km^2.
         truth_scores: (B,), with a function: the scores at the truth, if they are known. Otherwise tiles that hold a
             truth are computed twice. The truth's own cell counts as tied even where rounding makes its score another.
-        tile: number of cells that are looked at together, > 0.
+        tile: number of cells that are looked at together, > 0; fewer where the images have more than `TOGETHER` scores
+            of them.
 
     Raises:
         ValueError: a shape is another, also of what a function gives; a cell is not on the grid, or a score is NaN.
@@ -90,6 +94,7 @@ def searched_area(
     require_positive(tile=tile)
     number = len(areas)
     require(truth.dim() == 1, "truth.shape", tuple(truth.shape), "(B,), a cell for each image")
+    tile = min(tile, max(TOGETHER // max(len(truth), 1), 1))
     outside = (truth < 0) | (truth >= number)
     require(not bool(outside.any()), "truth", truth[outside][:1].tolist(), f"cells from 0 to {number - 1}")
     if isinstance(scores, Tensor):
@@ -118,6 +123,8 @@ def searched_area(
         same[inside] += torch.where(value != target[inside], own[inside], 0)
         before += higher
         tied += same
+        # Before the next is computed, or there would be two.
+        del block
     return Searched(before, tied, own, target)
 
 
@@ -149,6 +156,7 @@ def _scores_at(scores: Callable[[int, int], Tensor], truth: Tensor, blocks: list
         if target is None:
             target = torch.empty(len(truth), dtype=block.dtype, device=block.device)
         target[inside] = block[inside, truth[inside] - first]
+        del block
     return torch.empty(0) if target is None else target
 
 

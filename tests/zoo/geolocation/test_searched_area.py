@@ -1,6 +1,7 @@
 """Counting against sorting, in every tie mode, whole or in tiles."""
 
 import itertools
+import weakref
 
 import pytest
 import torch
@@ -127,3 +128,21 @@ def test_refused():
         searched_area(scores, torch.tensor([0, 0]), areas, tile=0)
     infinite = torch.tensor([[-torch.inf, torch.inf, 0.0, 1.0]])
     assert float(searched_area(infinite, torch.tensor([0]), areas).before) == 3
+
+
+def test_many_images_are_looked_at_in_narrow_tiles(monkeypatch):
+    monkeypatch.setattr("zoo.geolocation.searched_area.TOGETHER", 640)
+    grid = HEALPixGrid(4)
+    scores, truth = random_maps(20, grid.n)
+    widths, alive = [], []
+
+    def tile(first, last):
+        widths.append(last - first)
+        assert all(block() is None for block in alive)  # no two tiles at once
+        block = scores[:, first:last].clone()
+        alive[:] = [weakref.ref(block)]
+        return block
+
+    narrow = searched_area(tile, truth, grid.areas)
+    assert max(widths) == 32
+    torch.testing.assert_close(narrow.before, searched_area(scores, truth, grid.areas).before, **CLOSE)
