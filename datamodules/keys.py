@@ -8,6 +8,10 @@ the dimension B; entries that a benchmark lacks are absent.
 
 Dynamics: B pairs of snapshots of a state with d coordinates. A batch is a dict, and a single sample a dict without the
 dimension B; a user's own states for prediction have no `WEIGHT`, and NaN for the unknown `NEXT_STATE`.
+
+Surfaces: B points of a cloud of n points in R^D, or B fields on all of it. A batch is a dict, and a single sample a
+dict without the dimension B; a user's own points have no `VECTOR`. The geometry needs the whole cloud, labelled or not:
+it is `SurfaceDataModule.points`.
 """
 
 X = "x"
@@ -84,3 +88,24 @@ WEIGHT = "weight"
 
 TRAJECTORY = "trajectory"
 """(B,) int64, number of the trajectory that a pair belongs to, different in different splits."""
+
+NODE = "node"
+"""(B,) int64, the row of each point in the whole cloud; among a user's own points, its number in the file."""
+
+POSITION = "position"
+"""(B, D) float64, points of a surface, in its unit."""
+
+VECTOR = "vector"
+"""(B, D) float64, the tangent vectors there: with noise in the training split, the truth in the others."""
+
+VECTOR_FIELD = "vector_field"
+"""(B, n, D) float64, of time series: the vectors at all n points of the montage, labelled or not."""
+
+SUBJECT = "subject"
+"""(B,) int64, whose recording a field is from; each subject is in one split."""
+
+SUBJECT_GROUP = "subject_group"
+"""(B,) int64, 0 or 1, the group of the subject."""
+
+TIME_STEP = "time_step"
+"""(B,) int64, number of the field in its recording, from 0."""

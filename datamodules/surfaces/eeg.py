@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules import keys
 from datamodules.module import Samples, ZooDataModule, require_integer
-from datamodules.surfaces import entries
+from datamodules.samples import Batch, Sample, TensorSamples, collate
 from datamodules.surfaces.brain_waves import RATE, head, record
 from datamodules.surfaces.files import read_cloud
 from zoo.checks import require
 from zoo.spectral.connection import connection_laplacian
-
-Sample = dict[str, Tensor]
-Batch = dict[str, Tensor]
-
-
-class Frames(Sequence[Sample]):
-    """Fields at all times of some subjects.
-
-    Args:
-        columns: tensors with the same first dimension, see `datamodules.surfaces.entries`.
-    """
-
-    def __init__(self, columns: dict[str, Tensor]) -> None:
-        self.columns = columns
-
-    def __len__(self) -> int:
-        """Return the number of fields."""
-        return len(self.columns[entries.FIELD])
-
-    def __getitem__(self, index: int) -> Sample:  # type: ignore[override] # no slices
-        """Return a sample."""
-        return {key: column[index] for key, column in self.columns.items()}
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        """Return the batch of some samples; torch's loaders look for this method."""
-        rows = torch.as_tensor(indices, dtype=torch.int64)
-        return {key: column[rows] for key, column in self.columns.items()}
 
 
 class SyntheticEEG(ZooDataModule):
@@ -114,12 +87,12 @@ class SyntheticEEG(ZooDataModule):
             numbers = np.sort(np.concatenate([2 * chosen[split], 2 * chosen[split] + 1]))
             fields = [record(geometry, self.frames, int(number) % 2, self._seed(number)).vectors for number in numbers]
             subject = torch.from_numpy(np.repeat(numbers, self.frames))
-            datasets[split] = Frames(
+            datasets[split] = TensorSamples(
                 {
-                    entries.FIELD: torch.from_numpy(np.concatenate(fields)),
-                    entries.SUBJECT: subject,
-                    entries.GROUP: subject % 2,
-                    entries.FRAME: torch.arange(self.frames).repeat(len(numbers)),
+                    keys.VECTOR_FIELD: torch.from_numpy(np.concatenate(fields)),
+                    keys.SUBJECT: subject,
+                    keys.SUBJECT_GROUP: subject % 2,
+                    keys.TIME_STEP: torch.arange(self.frames).repeat(len(numbers)),
                 }
             )
         return datasets
@@ -129,9 +102,7 @@ class SyntheticEEG(ZooDataModule):
 
     def collate(self, samples: Batch | list[Sample]) -> Batch:
         """Return the batch of some samples."""
-        if isinstance(samples, dict):
-            return samples
-        return {key: torch.stack([sample[key] for sample in samples]) for key in samples[0]}
+        return collate(samples)
 
     def target_statistics(self) -> tuple[list[float], list[float]]:
         """Return zeros and ones: fields are learned in their own units, and have no mean in any frame."""

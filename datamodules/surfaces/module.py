@@ -2,51 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules import keys
 from datamodules.module import Samples, ZooDataModule
-from datamodules.surfaces import entries
+from datamodules.samples import Batch, Sample, TensorSamples, collate
 from datamodules.surfaces.files import Cloud, read_cloud
 from datamodules.surfaces.shapes import Array
 from datamodules.surfaces.splits import TASKS, Task, split_points
 from zoo.checks import require, require_choice
 
-Sample = dict[str, Tensor]
-Batch = dict[str, Tensor]
 SPLITS = ("train", "val", "test")
 
 
-class PointSamples(Sequence[Sample]):
-    """Points of a cloud in memory; a batch is gathered at once.
-
-    Args:
-        columns: tensors with the same first dimension, see `datamodules.surfaces.entries`.
-    """
-
-    def __init__(self, columns: dict[str, Tensor]) -> None:
-        self.columns = columns
-
-    def __len__(self) -> int:
-        """Return the number of points."""
-        return len(self.columns[entries.NODE])
-
-    def __getitem__(self, index: int) -> Sample:  # type: ignore[override] # no slices
-        """Return a sample."""
-        return {key: column[index] for key, column in self.columns.items()}
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        """Return the batch of some samples; torch's loaders look for this method."""
-        rows = torch.as_tensor(indices, dtype=torch.int64)
-        return {key: column[rows] for key, column in self.columns.items()}
-
-
 class SurfaceDataModule(ZooDataModule):
-    """Base of vector fields on surfaces: batches are dicts with the entries of `datamodules.surfaces.entries`.
+    """Base of vector fields on surfaces: batches are dicts, see the section on surfaces of `datamodules.keys`.
 
     Subclasses define `surface` and `provenance`, and may override `split`.
 
@@ -127,10 +101,10 @@ class SurfaceDataModule(ZooDataModule):
         # A stream of its own: the same splits with and without noise.
         return size * np.random.default_rng([self.seed, 1]).standard_normal(shape)
 
-    def _samples(self, nodes: np.ndarray, vectors: Array) -> PointSamples:
+    def _samples(self, nodes: np.ndarray, vectors: Array) -> TensorSamples:
         chosen = torch.from_numpy(nodes)
-        columns = {entries.NODE: chosen, entries.POSITION: self.points[chosen]}
-        return PointSamples({**columns, entries.VECTOR: torch.from_numpy(vectors)})
+        columns = {keys.NODE: chosen, keys.POSITION: self.points[chosen]}
+        return TensorSamples({**columns, keys.VECTOR: torch.from_numpy(vectors)})
 
     def prepare_data(self) -> None:
         """Generate what is missing, or look for the files; one process of each machine calls it."""
@@ -139,15 +113,13 @@ class SurfaceDataModule(ZooDataModule):
 
     def collate(self, samples: Batch | list[Sample]) -> Batch:
         """Return the batch of some samples."""
-        if isinstance(samples, dict):
-            return samples
-        return {key: torch.stack([sample[key] for sample in samples]) for key in samples[0]}
+        return collate(samples)
 
     def target_statistics(self) -> tuple[list[float], list[float]]:
         """Return zeros and ones: fields are learned in their own units, and have no mean in any frame."""
         return [0.0] * len(self.target_names), [1.0] * len(self.target_names)
 
-    def read_inputs(self, path: str) -> tuple[list[str], PointSamples]:
+    def read_inputs(self, path: str) -> tuple[list[str], TensorSamples]:
         """Read a user's points; `node` is their number in the file, not one of the training cloud.
 
         Args:
@@ -159,8 +131,8 @@ class SurfaceDataModule(ZooDataModule):
         """
         cloud = read_cloud(path)
         number = len(cloud.points)
-        columns = {entries.NODE: torch.arange(number), entries.POSITION: torch.from_numpy(cloud.points)}
-        return [str(index) for index in range(number)], PointSamples(columns)
+        columns = {keys.NODE: torch.arange(number), keys.POSITION: torch.from_numpy(cloud.points)}
+        return [str(index) for index in range(number)], TensorSamples(columns)
 
     def metadata(self) -> dict[str, Any]:
         """Return the provenance of the data as plain JSON."""

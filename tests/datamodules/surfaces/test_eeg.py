@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.surfaces import entries
+from datamodules import keys
 from datamodules.surfaces.brain_waves import AXES, FREQUENCY, head, phase_gradient, record
 from datamodules.surfaces.eeg import SyntheticEEG
 from tests.paths import SHARED
@@ -57,28 +57,28 @@ def test_groups_differ_in_where_their_sources_are():
 def test_subjects_are_in_one_split_and_groups_in_all():
     datamodule = ready(subjects=12)
     subjects = {
-        split: set(datamodule.dataset(split).columns[entries.SUBJECT].tolist()) for split in ("train", "val", "test")
+        split: set(datamodule.dataset(split).entries[keys.SUBJECT].tolist()) for split in ("train", "val", "test")
     }
     assert sorted(number for part in subjects.values() for number in part) == list(range(12))
     for split in subjects:
-        assert set(datamodule.dataset(split).columns[entries.GROUP].tolist()) == {0, 1}
+        assert set(datamodule.dataset(split).entries[keys.SUBJECT_GROUP].tolist()) == {0, 1}
     assert datamodule.metadata()["sizes"] == {"train": 200, "val": 50, "test": 50}
 
 
 def test_batches_are_fields():
     datamodule = ready()
     batch = next(iter(datamodule.test_dataloader()))
-    assert batch[entries.FIELD].shape == (50, 256, 3)
+    assert batch[keys.VECTOR_FIELD].shape == (50, 256, 3)
     assert datamodule.labelled.sum() == 64 and datamodule.labelled[[0, 255]].all()
     again = ready()
-    torch.testing.assert_close(again.dataset("test").columns, datamodule.dataset("test").columns, rtol=0, atol=0)
-    other = ready(seed=1).dataset("test").columns[entries.FIELD]
-    assert not torch.equal(other, datamodule.dataset("test").columns[entries.FIELD])
+    torch.testing.assert_close(again.dataset("test").entries, datamodule.dataset("test").entries, rtol=0, atol=0)
+    other = ready(seed=1).dataset("test").entries[keys.VECTOR_FIELD]
+    assert not torch.equal(other, datamodule.dataset("test").entries[keys.VECTOR_FIELD])
 
 
 def test_fields_can_be_completed_from_a_quarter_of_the_channels():
     datamodule = ready()
-    fields = datamodule.dataset("test").columns[entries.FIELD][:20].numpy()
+    fields = datamodule.dataset("test").entries[keys.VECTOR_FIELD][:20].numpy()
     # Directions: a few places where the wave stands have speeds that would drown all others.
     fields = fields / np.linalg.norm(fields, axis=2, keepdims=True)
     model = VectorFieldGP(80, geometry={"dim": 2}).fit(datamodule.points, fields, datamodule.labelled)

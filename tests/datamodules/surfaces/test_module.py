@@ -3,7 +3,8 @@ import pytest
 import torch
 
 import datamodules.surfaces as surfaces
-from datamodules.surfaces import entries, shapes
+from datamodules import keys
+from datamodules.surfaces import shapes
 from datamodules.surfaces.splits import TASKS, split_points
 from tests.paths import SHARED
 
@@ -21,10 +22,10 @@ def ready(name, **arguments):
 def test_batches_are_points_with_the_truth(name):
     datamodule = ready(name, n=300)
     batch = next(iter(datamodule.test_dataloader()))
-    node = batch[entries.NODE]
-    torch.testing.assert_close(batch[entries.POSITION], datamodule.points[node], rtol=0, atol=0)
-    torch.testing.assert_close(batch[entries.VECTOR], datamodule.truth[node], rtol=0, atol=0)
-    assert batch[entries.VECTOR].dtype == torch.float64
+    node = batch[keys.NODE]
+    torch.testing.assert_close(batch[keys.POSITION], datamodule.points[node], rtol=0, atol=0)
+    torch.testing.assert_close(batch[keys.VECTOR], datamodule.truth[node], rtol=0, atol=0)
+    assert batch[keys.VECTOR].dtype == torch.float64
     assert len(datamodule.target_names) == datamodule.points.shape[1]
     assert datamodule.metadata()["sizes"]["train"] == len(datamodule.dataset("train"))
     again = ready(name, n=300)
@@ -55,12 +56,12 @@ def test_splits(task):
 def test_noise_is_added_to_training_labels_alone():
     clean, noisy = ready("Sphere", n=2000), ready("Sphere", n=2000, noise=0.2)
     for split in ("val", "test"):
-        first, second = (data.dataset(split).columns for data in (clean, noisy))
+        first, second = (data.dataset(split).entries for data in (clean, noisy))
         torch.testing.assert_close(first, second, rtol=0, atol=0)
-    first, second = (data.dataset("train").columns for data in (clean, noisy))
-    torch.testing.assert_close(first[entries.NODE], second[entries.NODE], rtol=0, atol=0)
+    first, second = (data.dataset("train").entries for data in (clean, noisy))
+    torch.testing.assert_close(first[keys.NODE], second[keys.NODE], rtol=0, atol=0)
     size = clean.truth.square().sum(1).mean().sqrt()
-    assert ((second[entries.VECTOR] - first[entries.VECTOR]).std() / size).item() == pytest.approx(0.2, rel=0.05)
+    assert ((second[keys.VECTOR] - first[keys.VECTOR]).std() / size).item() == pytest.approx(0.2, rel=0.05)
 
 
 def test_fields_with_singularities():
@@ -76,7 +77,7 @@ def test_points_of_ones_own(tmp_path):
     np.savez(path, points=points, vectors=vectors)
     datamodule = ready("PointCloudField", path=str(path), label_fraction=0.6)
     assert datamodule.points.shape == (200, 3)
-    used = torch.cat([datamodule.dataset(split).columns[entries.NODE] for split in ("train", "val", "test")])
+    used = torch.cat([datamodule.dataset(split).entries[keys.NODE] for split in ("train", "val", "test")])
     assert sorted(used.tolist()) == list(range(50))
     assert len(datamodule.dataset("train")) == 30
     np.savez(path, points=points)
@@ -90,8 +91,8 @@ def test_predicting_at_points_of_ones_own(tmp_path):
     datamodule = surfaces.Sphere(n=50, predict_path=str(path))
     datamodule.setup("predict")
     (batch,) = datamodule.predict_dataloader()
-    assert batch[entries.POSITION].tolist() == [[0, 0, 1], [0, 1, 0]]
-    assert entries.VECTOR not in batch and datamodule.predict_ids == ["0", "1"]
+    assert batch[keys.POSITION].tolist() == [[0, 0, 1], [0, 1, 0]]
+    assert keys.VECTOR not in batch and datamodule.predict_ids == ["0", "1"]
 
 
 @pytest.mark.skipif(SHARED is None, reason="the mesh of the bunny is not there")
