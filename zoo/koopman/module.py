@@ -97,7 +97,7 @@ class EDMD(KoopmanLearner, StatisticsModule):
         require_choice("precision", precision, get_args(Precision))
         require(0 < rank_tolerance < 1, "rank_tolerance", rank_tolerance, "a number between 0 and 1")
         require_choice("dictionary", dictionary, BUILDERS)
-        self._wrapped: Dictionary | None = None
+        self._wrapped: tuple[Dictionary, ...] = ()  # no part of the state beside `dictionary`
         super().__init__()
 
     @classmethod
@@ -109,12 +109,12 @@ class EDMD(KoopmanLearner, StatisticsModule):
 
         Args:
             dictionary: a `zoo.koopman.dictionaries.Dictionary`; `ModuleDictionary` makes one of any `nn.Module`. It is
-                copied, in float64.
+                copied, in the precision of the features.
             **arguments: those of the class but `dictionary` and `dictionary_kwargs`.
         """
         target_names = arguments.pop("target_names", None)
         learner = cls(**arguments)
-        learner._wrapped = copy.deepcopy(dictionary).double().requires_grad_(False)
+        learner._wrapped = (copy.deepcopy(dictionary).to(learner.feature_dtype).requires_grad_(False),)
         learner.not_exportable_because = "EDMD.wrap holds a dictionary that cannot be rebuilt by name"
         if target_names is not None:
             learner.build(target_names)
@@ -146,10 +146,11 @@ class EDMD(KoopmanLearner, StatisticsModule):
         Raises:
             ValueError: a wrapped dictionary is of other states.
         """
-        if self._wrapped is None:
+        if not self._wrapped:
             return build_dictionary(self.hparams["dictionary"], dim, **(self.hparams["dictionary_kwargs"] or {}))
-        require(self._wrapped.dim == dim, "dictionary.dim", self._wrapped.dim, f"{dim}, the coordinates of a state")
-        return self._wrapped
+        (own,) = self._wrapped
+        require(own.dim == dim, "dictionary.dim", own.dim, f"{dim}, the coordinates of a state")
+        return own
 
     def features(self, x: Tensor) -> Tensor:
         """Return the dictionary at states (M, dim): (M, N), real or complex."""

@@ -155,13 +155,15 @@ def test_delays_of_complex_observables():
     assert certify(learner, angle + 0.3).residual.max() < 1e-12
 
 
-def test_any_module_is_a_dictionary():
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_any_module_is_a_dictionary(precision):
     network = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3))
-    learner = EDMD.wrap(ModuleDictionary(network, dim=2, outputs=3)).fit(*slow_manifold(100))
+    learner = EDMD.wrap(ModuleDictionary(network, dim=2, outputs=3), precision=precision).fit(*slow_manifold(100))
     assert learner.eigenfunctions(torch.zeros(4, 2)).shape == (4, 6)
     assert learner.not_exportable_because
     assert not any(parameter.requires_grad for parameter in learner.parameters())
     assert all(parameter.requires_grad for parameter in network.parameters())
+    assert not [name for name in learner.state_dict() if "wrapped" in name]
 
 
 def test_complex_observables_everywhere():
