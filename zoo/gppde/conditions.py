@@ -146,6 +146,7 @@ def side_conditions(
         ValueError: a condition's argument is out of its range.
     """
     points, dimensions = mesh(grids), box.dimensions
+    valued = {side for condition in conditions for side, order in _held(condition, box) if order == 0}
     result = []
 
     def add(label: str, side: Side, order: int, slot: int, value: Value, noise: float | None) -> None:
@@ -157,13 +158,12 @@ def side_conditions(
 
     for condition in conditions:
         if isinstance(condition, Dirichlet | Neumann):
-            kind = type(condition).__name__
-            for side in box.sides if condition.sides is None else condition.sides:
-                require(side in box.sides, f"sides of {kind}", side, f"pairs among {box.sides}")
-                slot = 0 if side[1] == "lower" else -1
+            for side, _ in _held(condition, box):
                 if isinstance(condition, Dirichlet):
-                    add("Dirichlet", side, 0, slot, condition.value, condition.noise)
+                    add("Dirichlet", side, 0, 0 if side[1] == "lower" else -1, condition.value, condition.noise)
                 else:
+                    inwards = int(side in valued)  # beside a value, the slope takes the next layer
+                    slot = inwards if side[1] == "lower" else -1 - inwards
                     add("Neumann", side, 1, slot, _outward(condition.value, side), condition.noise)
         elif isinstance(condition, Initial):
             require(condition.order in (0, 1), "order of Initial", condition.order, "0 for u or 1 for u_t")
@@ -254,12 +254,12 @@ def require_determined(operator: Operator, box: Box, conditions: Sequence[Condit
         require(noise is None or noise >= 0, "noise", noise, "a standard deviation >= 0, or None to find it")
         at_ends = box.dimensions == 1 and not isinstance(condition, Observations)
         require(not at_ends or noise is not None, "noise", noise, "a number: the ends' two values cannot tell it")
-    held = [_sides_of(condition, box) for condition in conditions]
+    held = dict.fromkeys(one for condition in conditions for one in _held(condition, box))  # twice the same is one
     observed = sum(len(c.points) for c in conditions if isinstance(c, Observations))
     missing = []
     for dimension in range(box.dimensions):
         needed = operator.order(dimension)
-        ends = [side for sides in held for side in sides if side[0] == dimension]
+        ends = [side for side, _ in held if side[0] == dimension]
         absent = [end for end in ("lower", "upper") if (dimension, end) not in ends]
         if observed == 0 or box.dimensions == 1:
             count = len(ends) + (observed if box.dimensions == 1 else 0)
@@ -276,12 +276,19 @@ def require_determined(operator: Operator, box: Box, conditions: Sequence[Condit
     )
 
 
-def _sides_of(condition: Condition, box: Box) -> list[Side]:
-    """Return the sides that a condition holds on."""
+def _held(condition: Condition, box: Box) -> list[tuple[Side, int]]:
+    """Return what a condition holds: sides, and the order of the derivative on each.
+
+    Raises:
+        ValueError: the box has no such side.
+    """
     if isinstance(condition, Dirichlet | Neumann):
-        return box.sides if condition.sides is None else list(condition.sides)
+        sides = box.sides if condition.sides is None else condition.sides
+        for side in sides:
+            require(side in box.sides, f"sides of {type(condition).__name__}", side, f"pairs among {box.sides}")
+        return [(side, int(isinstance(condition, Neumann))) for side in sides]
     if isinstance(condition, Initial):
-        return [(box.dimensions - 1, "lower")]
+        return [((box.dimensions - 1, "lower"), condition.order)]
     if isinstance(condition, Periodic):
-        return [(condition.dimension, "lower"), (condition.dimension, "upper")]
+        return [((condition.dimension, "lower"), 0), ((condition.dimension, "upper"), 0)]
     return []

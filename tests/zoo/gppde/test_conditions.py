@@ -3,6 +3,8 @@ import math
 import pytest
 import torch
 
+from zoo.gppde import solve
+from zoo.gppde.bases import ChebyshevBasis
 from zoo.gppde.conditions import (
     Dirichlet,
     Initial,
@@ -15,6 +17,7 @@ from zoo.gppde.conditions import (
     side_rows,
 )
 from zoo.gppde.domain import Box, mesh
+from zoo.gppde.functionals import Part
 from zoo.gppde.operators import Advection, Heat, Helmholtz, Linear, Poisson
 
 SQUARE, LINE = Box((0, 0), (1, 2)), Box((0,), (1,))
@@ -74,6 +77,7 @@ def test_observations_are_functionals():
     [
         (Poisson(), LINE, [], "2 more conditions along coordinate 0"),
         (Poisson(), LINE, [Dirichlet(sides=[(0, "lower")])], "at its upper end"),
+        (Poisson(), LINE, [Dirichlet(sides=[(0, "lower")]), Dirichlet(sides=[(0, "lower")])], "at its upper end"),
         (Poisson(), LINE, [Neumann()], "any constant could be added"),
         (Poisson(2), SQUARE, [Periodic(0), Periodic(1)], "any constant"),
         (Poisson(2), SQUARE, [Dirichlet(sides=[(0, "lower"), (0, "upper")])], "along coordinate 1"),
@@ -94,13 +98,60 @@ def test_what_is_missing_is_said(operator, box, conditions, missing):
         (Poisson(), LINE, [Dirichlet()]),
         (Helmholtz(-1.0), LINE, [Neumann()]),
         (Poisson(), LINE, [Neumann(sides=[(0, "upper")]), Dirichlet(sides=[(0, "lower")])]),
+        (Poisson(), LINE, [Neumann(sides=[(0, "upper")]), Dirichlet(sides=[(0, "upper")])]),
         (Heat(), SQUARE, [Periodic(0), Initial()]),
-        (Poisson(), LINE, [Observations(torch.tensor([0.3, 0.4]), torch.zeros(2))]),
-        (Poisson(2), SQUARE, [Observations(torch.rand(9, 2), torch.zeros(9))]),
+        (Poisson(), LINE, [Observations(torch.tensor([0.3, 0.4]).double(), torch.zeros(2).double())]),
     ],
 )
 def test_what_determines_a_solution_is_taken(operator, box, conditions):
+    """No polynomial but zero meets the equation at all nodes and the conditions."""
     require_determined(operator, box, conditions)
+    bases = [ChebyshevBasis(lower, upper, 8) for lower, upper in zip(box.lower, box.upper, strict=True)]
+    nodes = [basis.nodes for basis in bases]
+    points = mesh(nodes)
+    equation = Part(points.reshape(-1, box.dimensions), operator.coefficients(points))
+    rows = side_rows(side_conditions(box, nodes, operator, conditions), points)
+    parts = [(equation,), *(group.parts for group in [*rows, *observation_rows(operator, conditions)])]
+    matrix = torch.cat([torch.stack([functional_matrix(part, bases) for part in group]).sum(0) for group in parts])
+    matrix = matrix / matrix.norm(dim=1, keepdim=True)
+    assert torch.linalg.svdvals(matrix)[-1] > 1e-3
+    # Without the conditions there is one.
+    assert torch.linalg.svdvals(matrix[: len(equation.points)])[-1] < 1e-7
+
+
+def functional_matrix(part, bases):
+    """The matrix from nodal values to functionals of them, (n, N)."""
+    total = 0.0
+    for index, coefficient in part.terms.items():
+        product = torch.ones(len(part.points), 1, dtype=torch.float64)
+        for j, basis in enumerate(bases):
+            own = basis.evaluation(part.points[:, j], index[j])
+            product = (product[:, :, None] * own[:, None, :]).flatten(1)
+        total = total + coefficient * product
+    return total
+
+
+def test_many_observations_stand_for_any_condition():
+    points = torch.rand(9, 2, dtype=torch.float64)
+    conditions = [Observations(points, points.sum(-1))]
+    require_determined(Poisson(2), SQUARE, conditions)
+    with pytest.raises(ValueError, match="along coordinate 0"):
+        require_determined(Poisson(2), SQUARE, [])
+
+
+def test_a_slope_beside_a_value_is_a_condition_of_its_own():
+    for end, slope in (("lower", -3.0), ("upper", 3.0)):
+        conditions = [Neumann(slope, [(0, end)]), Dirichlet(1.0, [(0, end)])]
+        rows = rows_of(LINE, 5, Poisson(), conditions)
+        assert [(list(group.parts[0].terms), group.values.tolist()) for group in rows] == [
+            ([(0,)], [1.0]),
+            ([(1,)], [3.0]),
+        ]
+        # u = 1 + 3 (x - x_end) + (x - x_end)^2
+        x = torch.tensor([0.2, 0.9], dtype=torch.float64) - float(end == "upper")
+        for method in ("direct", "spectral"):
+            solution = solve(Poisson(), LINE, conditions, 2.0, 12, method=method)
+            torch.testing.assert_close(solution.predict(x + float(end == "upper")), 1 + 3 * x + x**2, rtol=0, atol=1e-6)
 
 
 def test_refusals():
