@@ -10,14 +10,17 @@ Source: of the last two, Trefethen, 2000, Spectral methods in MATLAB; Berrut and
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from zoo.gppde.gaussian import cholesky, cholesky_with_nugget
+from zoo.gppde.grid_prior import along
 from zoo.gppde.kernels import SpectralMixture
 from zoo.gppde.lags import LagTable
+from zoo.gppde.operators import Index
 
 
 class Basis(Protocol):
@@ -30,6 +33,28 @@ class Basis(Protocol):
 
     def evaluation(self, points: Tensor, order: int) -> Tensor:
         """Return the matrix (m, N) from values at the nodes to derivatives at points (m,)."""
+
+
+def evaluate(bases: Sequence[Basis], values: Tensor, points: Tensor, index: Index) -> Tensor:
+    """Return a derivative at any points from values at a product of nodes.
+
+    Args:
+        bases: one for each coordinate.
+        values: at the nodes, (..., N_1, .., N_d).
+        points: (n, d).
+        index: which derivative.
+
+    Returns:
+        (..., n).
+    """
+    first, *others = (
+        basis.evaluation(points[:, j], order) for j, (basis, order) in enumerate(zip(bases, index, strict=True))
+    )
+    result = along(first, values, 0, len(bases))  # (..., n, N_2, .., N_d)
+    for done, matrix in enumerate(others, start=2):
+        rest = len(bases) - done
+        result = (result * matrix.reshape(*matrix.shape, *[1] * rest)).sum(-1 - rest)
+    return result
 
 
 class GPBasis:

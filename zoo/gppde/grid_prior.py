@@ -1,4 +1,4 @@
-"""A Gaussian process on a product of regular grids: its prior density, derivatives of its mean, and its values between.
+"""A Gaussian process on a product of regular grids: its prior density, and the derivatives of its mean.
 
 With kernel matrices K_j = k_j(X_j, X_j) + jitter I the covariance of grid values U is their Kronecker product, which is
 never formed: log det = sum_j (M / M_j) log det K_j, and each K_j^-1 acts along its own coordinate.
@@ -69,40 +69,6 @@ def grid_prior(
             result = along(by_order[j][index[j]], weights, j, dimensions)
         derivatives[index] = result
     return GridPrior(energy, derivatives)
-
-
-def interpolate(
-    kernels: Sequence[SpectralMixture],
-    grids: Sequence[Tensor],
-    values: Tensor,
-    points: Tensor,
-    index: Index,
-    jitter: float,
-) -> Tensor:
-    """Return a derivative of the conditional mean at points (n, d), (..., n).
-
-    Args:
-        kernels: see `grid_prior`.
-        grids: coordinates (M_j,).
-        values: U, (..., M_1, .., M_d).
-        points: (n, d).
-        index: which derivative.
-        jitter: see `grid_prior`.
-    """
-    dimensions = len(kernels)
-    for dimension, (kernel, grid) in enumerate(zip(kernels, grids, strict=True)):
-        matrix = kernel.derivatives(grid[:, None] - grid, [0])[0] + jitter * torch.eye(len(grid), dtype=values.dtype)
-        values = _solve_along(matrix, values, dimension, dimensions)[1]
-    cross = [
-        kernel.derivatives(points[:, dimension, None] - grid, [index[dimension]])[index[dimension]]
-        for dimension, (kernel, grid) in enumerate(zip(kernels, grids, strict=True))
-    ]
-    result = along(cross[0], values, 0, dimensions)  # (..., n, M_2, .., M_d)
-    for position, matrix in enumerate(cross[1:], start=1):
-        others = [1] * (dimensions - position - 1)
-        axis = -1 - len(others)
-        result = (result * matrix.reshape(*matrix.shape, *others)).sum(axis)
-    return result
 
 
 def along(matrix: Tensor, values: Tensor, dimension: int, dimensions: int) -> Tensor:

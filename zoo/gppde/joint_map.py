@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from zoo.checks import require, require_above, require_positive
+from zoo.gppde.bases import GPBasis, evaluate
 from zoo.gppde.domain import mesh
-from zoo.gppde.grid_prior import grid_prior, interpolate
+from zoo.gppde.grid_prior import grid_prior
 from zoo.gppde.kernels import Kind, SpectralMixture
 from zoo.gppde.lags import grid_lags
 from zoo.gppde.operators import Index, Operator
@@ -129,6 +130,10 @@ class JointMAP(nn.Module):
         parts = (self.log_weight.unbind(-2), self.log_scale.unbind(-2), self.frequency.unbind(-2))
         return [SpectralMixture(self.kind, *own) for own in zip(*parts, strict=True)]
 
+    def bases(self) -> list[GPBasis]:
+        """Return what continues grid values between the nodes, for each coordinate."""
+        return [GPBasis(kernel, grid, self.jitter) for kernel, grid in zip(self.kernels, self.grids, strict=True)]
+
     def terms(self) -> dict[str, Tensor]:
         """Return the parts of the objective for each instance, (...): prior energy and the two sums of squares.
 
@@ -166,7 +171,7 @@ class JointMAP(nn.Module):
         """
         index = self.operator.zero if derivative is None else derivative
         with torch.no_grad():
-            return interpolate(self.kernels, self.grids, self.solution, points, index, self.jitter)
+            return evaluate(self.bases(), self.solution, points, index)
 
     def extra(self) -> JointMAP:
         """Return a second process, for the low frequencies that the first leaves, on top of what this one has learned.

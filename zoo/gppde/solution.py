@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.checks import require, require_positive
-from zoo.gppde.bases import Basis
+from zoo.gppde.bases import Basis, evaluate
 from zoo.gppde.conditioning import Posterior
 from zoo.gppde.domain import Box
 from zoo.gppde.grid_prior import along
@@ -35,7 +36,7 @@ class Line:
 
 
 @dataclass(frozen=True, eq=False)
-class Solution:
+class Solution(ABC):
     """A solved problem.
 
     Attributes:
@@ -101,8 +102,9 @@ class Solution:
         require_index("derivative", index, dimensions)
         return points, index
 
+    @abstractmethod
     def _mean(self, points: Tensor, index: Index) -> Tensor:
-        raise NotImplementedError
+        """Return the solution's derivative at checked points, (..., n)."""
 
     def _deviation(self, points: Tensor, index: Index) -> Tensor:
         raise ValueError(
@@ -111,7 +113,7 @@ class Solution:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ConditionedSolution(Solution):
     """A process conditioned on all data.
 
@@ -121,7 +123,7 @@ class ConditionedSolution(Solution):
             by is added to the variance, to first order.
     """
 
-    posterior: Posterior = None  # type: ignore[assignment] # defaults above ask for one
+    posterior: Posterior
     shifted: Sequence[tuple[Posterior, Posterior]] = ()
 
     @property
@@ -162,7 +164,7 @@ class ConditionedSolution(Solution):
         return variance.sqrt()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class GridSolution(Solution):
     """Values on a grid and how to continue them.
 
@@ -171,8 +173,8 @@ class GridSolution(Solution):
         values: at the nodes, (..., N_1, .., N_d).
     """
 
-    bases: Sequence[Basis] = ()
-    values: Tensor = None  # type: ignore[assignment] # defaults above ask for one
+    bases: Sequence[Basis]
+    values: Tensor
 
     def predict_grid(self, grids: Sequence[Tensor], derivative: Index | None = None) -> Tensor:
         """Return the solution, or a derivative of it, on a product of coordinates (m_j,), (..., m_1, .., m_d)."""
@@ -185,10 +187,4 @@ class GridSolution(Solution):
         return values
 
     def _mean(self, points: Tensor, index: Index) -> Tensor:
-        dimensions = self.box.dimensions
-        result = along(self.bases[0].evaluation(points[:, 0], index[0]), self.values, 0, dimensions)
-        for j in range(1, dimensions):
-            matrix = self.bases[j].evaluation(points[:, j], index[j])
-            others = [1] * (dimensions - j - 1)
-            result = (result * matrix.reshape(*matrix.shape, *others)).sum(-1 - len(others))
-        return result
+        return evaluate(self.bases, self.values, points, index)
