@@ -11,8 +11,9 @@ from torch import Tensor
 from datamodules import keys
 from datamodules.dynamics.inputs import read_trajectories
 from datamodules.dynamics.measures import Array
-from datamodules.dynamics.pairs import Batch, Sample, SnapshotPairs, delayed, delayed_names, pairs_of
+from datamodules.dynamics.pairs import SnapshotPairs, delayed, delayed_names, pairs_of
 from datamodules.module import ZooDataModule, require_integer
+from datamodules.samples import Batch, Sample, collate
 
 SPLITS = ("train", "val", "test")
 
@@ -89,9 +90,7 @@ class DynamicsDataModule(ZooDataModule):
 
     def collate(self, samples: Batch | list[Sample]) -> Batch:
         """Return the batch of some samples."""
-        if isinstance(samples, dict):
-            return samples
-        return {key: torch.stack([sample[key] for sample in samples]) for key in samples[0]}
+        return collate(samples)
 
     def read_inputs(self, path: str) -> tuple[list[str], SnapshotPairs]:
         """Read a user's trajectories: every row of the file, with delays, is a state to predict from.

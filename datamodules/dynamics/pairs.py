@@ -10,34 +10,18 @@ from torch import Tensor
 
 from datamodules import keys
 from datamodules.dynamics.measures import Array
-
-Sample = dict[str, Tensor]
-Batch = dict[str, Tensor]
+from datamodules.samples import TensorSamples
 
 
-class SnapshotPairs(Sequence[Sample]):
-    """Pairs of snapshots in memory; a batch is gathered at once.
+class SnapshotPairs(TensorSamples):
+    """Pairs of snapshots in memory.
 
     Args:
-        entries: tensors with the same first dimension, see the section on dynamics of `datamodules.keys`; the index of
-            each pair is added.
+        entries: see the section on dynamics of `datamodules.keys`; the index of each pair is added.
     """
 
     def __init__(self, entries: dict[str, Tensor]) -> None:
-        self.entries = {**entries, keys.INDEX: torch.arange(len(entries[keys.STATE]))}
-
-    def __len__(self) -> int:
-        """Return the number of pairs."""
-        return len(self.entries[keys.STATE])
-
-    def __getitem__(self, index: int) -> Sample:  # type: ignore[override] # no slices
-        """Return a sample."""
-        return {key: entry[index] for key, entry in self.entries.items()}
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        """Return the batch of some samples; torch's loaders look for this method."""
-        rows = torch.as_tensor(indices, dtype=torch.int64)
-        return {key: entry[rows] for key, entry in self.entries.items()}
+        super().__init__({**entries, keys.INDEX: torch.arange(len(entries[keys.STATE]))})
 
 
 def delayed(trajectory: Array, delays: int) -> Array:

@@ -8,7 +8,6 @@ is known exactly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +18,6 @@ from torch import Tensor
 from datamodules.earth.world import BUCKETS, NUM_COVERS, World
 
 Array = NDArray[Any]
-Sample = dict[str, Tensor]
-Batch = dict[str, Tensor]
 
 SETS = {"urban": 1.0, "rural": 0.2, "wild": 0.0}
 """Exponents alpha of the population in the density of photographs, by name."""
@@ -46,30 +43,6 @@ class Camera(NamedTuple):
     accuracy: float
     overconfidence: float
     sharpness: float
-
-
-class Photographs(Sequence[Sample]):
-    """Photographs in memory; a batch is gathered at once.
-
-    Args:
-        entries: tensors with the same first dimension.
-    """
-
-    def __init__(self, entries: dict[str, Tensor]) -> None:
-        self.entries = entries
-
-    def __len__(self) -> int:
-        """Return the number of photographs."""
-        return len(next(iter(self.entries.values())))
-
-    def __getitem__(self, index: int) -> Sample:  # type: ignore[override] # no slices
-        """Return a sample."""
-        return {key: entry[index] for key, entry in self.entries.items()}
-
-    def __getitems__(self, indices: list[int]) -> Batch:
-        """Return the batch of some samples; torch's loaders look for this method."""
-        rows = torch.as_tensor(indices, dtype=torch.int64)
-        return {key: entry[rows] for key, entry in self.entries.items()}
 
 
 def prior_of(world: World, name: str) -> Tensor:

@@ -14,10 +14,7 @@ from datamodules.earth.inputs import read_score_maps
 from datamodules.earth.photographs import (
     ATTRIBUTES,
     SETS,
-    Batch,
     Camera,
-    Photographs,
-    Sample,
     class_priors,
     gates_of,
     prior_of,
@@ -25,6 +22,7 @@ from datamodules.earth.photographs import (
 )
 from datamodules.earth.world import World, generate
 from datamodules.module import Samples, ZooDataModule, require_integer
+from datamodules.samples import Batch, Sample, TensorSamples, collate
 from datamodules.sources import generated, sha256_of
 from zoo.checks import require, require_above, require_choice
 from zoo.spectral.grids import HEALPixGrid
@@ -163,7 +161,7 @@ class SyntheticEarth(ZooDataModule):
             "set_prior": torch.stack([prior_of(world, name).log() for name in SETS]),
         }
         return {
-            split: Photographs(
+            split: TensorSamples(
                 {key.removeprefix(f"{split}."): entry for key, entry in tensors.items() if key.startswith(f"{split}.")}
             )
             for split in SPLITS
@@ -171,9 +169,7 @@ class SyntheticEarth(ZooDataModule):
 
     def collate(self, samples: Batch | list[Sample]) -> Batch:
         """Return the batch of some samples."""
-        if isinstance(samples, dict):
-            return samples
-        return {key: torch.stack([sample[key] for sample in samples]) for key in samples[0]}
+        return collate(samples)
 
     def target_statistics(self) -> tuple[list[float], list[float]]:
         """Return zeros and ones: places are no numbers to standardise."""
@@ -191,7 +187,7 @@ class SyntheticEarth(ZooDataModule):
             "seed": self.seed,
         }
 
-    def read_inputs(self, path: str) -> tuple[list[str], Photographs]:
+    def read_inputs(self, path: str) -> tuple[list[str], TensorSamples]:
         """Read what predictors say of a user's images.
 
         Args:
@@ -207,4 +203,4 @@ class SyntheticEarth(ZooDataModule):
         names, entries = read_score_maps(path, {"view": 3, **ATTRIBUTES}, HEALPixGrid(self.nside).n, ATTRIBUTES)
         if all(entries[name].size(1) == size for name, size in ATTRIBUTES.items()):
             entries |= gates_of(entries["cover"], entries["population"])
-        return names, Photographs(entries)
+        return names, TensorSamples(entries)
