@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from zoo.checks import require, require_choice, require_probability
+from zoo.geolocation.indices import check_indices
 from zoo.spectral.spherical_harmonics import (
     RingGrid,
     SphericalHarmonicTransform,
@@ -90,8 +91,11 @@ def classifier_log_map(posterior: Tensor, labels: Tensor, areas: Tensor, density
 
     Returns:
         (B, N), -inf where a mass is 0.
+
+    Raises:
+        ValueError: a cell has no region, or one that is none.
     """
-    require(len(labels) == len(areas), "labels.shape", tuple(labels.shape), f"({len(areas)},), a region for each cell")
+    check_indices("labels", labels, posterior.size(1), len(areas))
     if density:
         size = torch.zeros(posterior.size(1), dtype=areas.dtype, device=areas.device).index_add_(0, labels, areas)
         posterior = posterior / size.to(posterior)
@@ -109,8 +113,12 @@ def gallery_log_map(masses: Tensor, cells: Tensor, areas: Tensor, floor: float =
 
     Returns:
         (B, N), relative to the uniform density.
+
+    Raises:
+        ValueError: a point has no cell, or one that is none, or the floor is out of its range.
     """
     require(0 < floor < 1, "floor", floor, "a number in (0, 1)")
+    check_indices("cells", cells, len(areas), masses.size(1))
     share = (areas / areas.sum()).to(masses)
     mass = torch.zeros(len(masses), len(areas), dtype=masses.dtype, device=masses.device).index_add_(1, cells, masses)
     return torch.log((1 - floor) * mass / share + floor)

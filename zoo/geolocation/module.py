@@ -130,13 +130,17 @@ class GeoEnsemble(ZooModule):
         """Take over the maps of the data before training.
 
         Raises:
-            ValueError: a map is missing or has another shape, or epochs would leave images out.
+            ValueError: a map is missing or has another shape, epochs would leave images out, or a process would see
+                none of them.
         """
         if stage != "fit":
             return
         datamodule: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         number, size = len(datamodule.dataset("train")), datamodule.batch_size
         require(number % size == 0 or number < size, "batch_size", size, f"a divisor of the {number} training images")
+        # One without any would not take part in the sums, and the others would wait for it.
+        processes = self.trainer.world_size
+        require(number >= processes, "num_train", number, f"an image or more for each of the {processes} processes")
         if self.predictors.sources:
             self.predictors.fill(datamodule.maps, datamodule.priors)
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.checks import require, require_choice, require_finite, require_positive
+from zoo.geolocation.indices import check_indices
 from zoo.geolocation.log_maps import DIVIDE_BY, DivideBy, attribute_log_map, floored, point_log_map
 from zoo.registry import unknown
 from zoo.spectral.grids import HEALPixGrid
@@ -135,7 +136,8 @@ class Predictors(nn.Module):
             priors: of each attribute (K,), frequencies of the classes in the training of its head.
 
         Raises:
-            ValueError: a map is missing, of another shape, NaN, or its fractions do not sum to 1.
+            ValueError: a map is missing, of another shape, NaN, a class is none, or fractions are negative or do not
+                sum to 1.
         """
         for source, predictor in self.sources.items():
             require(source in maps, "maps", sorted(maps), f"a map named {source!r}, too")
@@ -143,11 +145,14 @@ class Predictors(nn.Module):
             if predictor.kind == "attribute":
                 require(source in priors, "priors", sorted(priors), f"frequencies of the classes of {source!r}, too")
                 if not values.is_floating_point():
+                    check_indices(f"map of {source}", values, predictor.size, self.n)
                     values = torch.nn.functional.one_hot(values, predictor.size).T.to(buffer)
                 prior = priors[source]
                 shape = (tuple(values.shape), tuple(prior.shape))
                 needed = (tuple(buffer.shape), (predictor.size,))
                 require(shape == needed, f"shapes of {source}", shape, f"{needed}: map and prior")
+                positive = bool((values >= 0).all()) and bool((prior >= 0).all())
+                require(positive, f"map or prior of {source}", "NaN or negative", "fractions >= 0, and a prior >= 0")
                 sums = bool(((values.sum(0) - 1).abs() < 1e-4).all()) and abs(float(prior.sum()) - 1) < 1e-4
                 require(sums, f"sums of {source}", "others", "fractions of each cell, and a prior, that sum to 1")
                 self.get_buffer(f"prior_{source}").copy_(prior)
@@ -176,7 +181,11 @@ class Predictors(nn.Module):
             if entry not in batch:
                 number = len(next(iter(batch.values())))
                 return maps[:1].expand(number, -1)
-            return maps[batch[entry]] if batch[entry].dim() == 1 else self._given(name, batch[entry])
+            chosen = batch[entry]
+            if chosen.dim() != 1:
+                return self._given(name, chosen)
+            check_indices(entry, chosen, predictor.size)
+            return maps[chosen]
         require(entry in batch, "batch", sorted(batch), f"an entry {entry!r}, which predictors.{name} reads")
         values = batch[entry]
         if predictor.kind == "map" or values.shape[1:] == (self.n,):

@@ -23,6 +23,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from zoo.checks import require, require_above, require_choice
+from zoo.geolocation.indices import check_indices
 from zoo.geolocation.searched_area import TIES, TILE, Scores, Searched, Ties, scores_between, searched_area
 from zoo.spectral.grids import Grid, check_areas
 from zoo.spectral.sphere import DISCS_KM, EARTH_AREA_KM2, cap_area_km2, check_latlon, distance_km
@@ -232,8 +233,7 @@ class RecallVsArea(Metric):
         if self.strata is not None:
             require(stratum is not None, "stratum", stratum, f"(B,) int64, one of {len(self.strata)} for each image")
             assert stratum is not None
-            inside = stratum.shape == (number,) and bool(((stratum >= 0) & (stratum < len(self.strata))).all())
-            require(inside, "stratum", stratum.tolist(), f"({number},) integers from 0 to {len(self.strata) - 1}")
+            check_indices("stratum", stratum, len(self.strata), number)
             group = stratum.to(device, torch.int64)
         if weight is not None:
             fine = weight.shape == (number,) and bool((torch.isfinite(weight) & (weight >= 0)).all())

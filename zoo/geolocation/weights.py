@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from zoo.checks import require, require_choice, require_positive
+from zoo.geolocation.indices import check_indices
 from zoo.geolocation.pooling import POOLINGS, Pooling
 
 Weights = Literal["scalar", "stratum", "degree", "gated"]
@@ -81,6 +82,5 @@ class WeightRule:
             shape = tuple(values.shape)
             require(shape == (number, self.num_gates), f"{self.gate}.shape", shape, f"{(number, self.num_gates)}")
             return torch.cat([like.new_ones(number, 1), values.to(like)], dim=1)
-        inside = values.dim() == 1 and bool(((values >= 0) & (values < self.num_gates)).all())
-        require(inside, self.gate, values.tolist(), f"(B,) integers from 0 to {self.num_gates - 1}")
+        check_indices(self.gate, values, self.num_gates, number)
         return one_hot(values, self.num_gates).to(like)

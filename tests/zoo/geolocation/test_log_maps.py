@@ -136,5 +136,13 @@ def test_refused():
         gallery_log_map(q, torch.tensor([0, 1]), torch.ones(3), floor=0.0)
     with pytest.raises(ValueError, match="floor"):
         smoothed_gallery_log_map(q, torch.zeros(2, 2), HEALPixGrid(1), 2, 1.0, floor=0.0)
-    with pytest.raises(ValueError, match=r"labels\.shape"):
-        classifier_log_map(q, torch.tensor([0]), torch.ones(3))
+    for labels, message in [
+        ([0], r"labels='\(1,\).*\(3,\)"),
+        ([0, 2, 1], r"labels=\[2\]"),
+        ([0, -1, 1], r"labels=\[-1\]"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            classifier_log_map(q, torch.tensor(labels), torch.ones(3))
+    for cells, message in [([0], r"cells='\(1,\).*\(2,\)"), ([0, 3], r"cells=\[3\].*0 to 2")]:
+        with pytest.raises(ValueError, match=message):
+            gallery_log_map(q, torch.tensor(cells), torch.ones(3))

@@ -1,5 +1,7 @@
 """The ensemble on the generated Earth: what it should learn there, and how far it is from the best."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -156,3 +158,12 @@ def test_at_least_one_predictor_is_pooled():
 def test_a_product_forbids_nothing(floor):
     with pytest.raises(ValueError, match="floor"):
         GeoEnsemble({"view": {"kind": "point"}}, nside=1, floor=floor)
+
+
+def test_no_process_is_left_without_images():
+    module = GeoEnsemble(ALL, nside=16)
+    module.trainer = SimpleNamespace(datamodule=earth(num_train=3, batch_size=4), world_size=4)
+    with pytest.raises(ValueError, match=r"num_train=3.*each of the 4 processes"):
+        module.setup("fit")
+    module.trainer.world_size = 3
+    module.setup("fit")

@@ -126,6 +126,11 @@ def test_maps_and_batches_are_checked():
         (maps, {"cover": frequencies[:2]}, "shapes of cover"),
         (maps, {"cover": 2 * frequencies}, "sums of cover"),
         ({**maps, "cover": torch.ones(3, CELLS)}, priors, "sums of cover"),
+        ({**maps, "cover": torch.tensor([1.5, -0.5, 0.0]).expand(CELLS, 3).T}, priors, "map or prior of cover"),
+        (maps, {"cover": torch.tensor([1.5, -0.5, 0.0])}, "map or prior of cover"),
+        ({**maps, "cover": classes.clone().fill_(3)}, priors, r"map of cover=\[3, 3, 3\].*from 0 to 2"),
+        ({**maps, "cover": classes - 1}, priors, r"map of cover=\[-1"),
+        ({**maps, "cover": classes[1:]}, priors, r"map of cover=.*\(48,\)"),
     ]:
         with pytest.raises(ValueError, match=message):
             module.fill(changed, other)
@@ -133,6 +138,9 @@ def test_maps_and_batches_are_checked():
         ({"view": None}, "view", "an entry 'view'"),
         ({"view": torch.zeros(2, 4)}, "view", r"view\.shape"),
         ({"view": torch.full((2, 3), torch.nan)}, "view", "NaN"),
+        ({"stratum": torch.tensor([0, 2])}, "prior", r"stratum=\[2\].*from 0 to 1"),
+        ({"stratum": torch.tensor([-1, 0])}, "prior", r"stratum=\[-1\]"),
+        ({"stratum": torch.tensor([0.0, 1.0])}, "prior", "stratum=.*integers"),
         ({"given": torch.zeros(2, 5)}, "given", "shape of given"),
         ({"given": torch.full((2, CELLS), torch.nan)}, "given", "NaN"),
         ({"given": torch.full((2, CELLS), torch.inf)}, "given", r"\+inf"),
