@@ -13,9 +13,9 @@ from datamodules.fields import keys
 from datamodules.fields.arrays import Array
 from datamodules.fields.generation import SPLITS, Sampler, generate
 from datamodules.fields.reading import list_arrays, read_array
-from datamodules.fields.samples import Batch, FieldSamples, Sample, collate_fields
 from datamodules.fields.statistics import NORMALIZATIONS, Normalization, fit_statistics
 from datamodules.module import Samples, ZooDataModule, require_integer
+from datamodules.samples import Batch, Sample, TensorSamples, collate
 from zoo.checks import require, require_choice
 
 INPUT_KEYS = (keys.INPUT, keys.MASK, keys.POSITIONS, keys.CODE)
@@ -105,7 +105,7 @@ class FieldDataModule(ZooDataModule):
         else:
             splits = {split: self._generate(split) for split in SPLITS}
         return {
-            split: FieldSamples(
+            split: TensorSamples(
                 {name: torch.from_numpy(np.ascontiguousarray(entry)) for name, entry in entries.items()}
             )
             for split, entries in splits.items()
@@ -126,7 +126,7 @@ class FieldDataModule(ZooDataModule):
             RuntimeError: called before `setup`.
         """
         samples = self.dataset(split)
-        assert isinstance(samples, FieldSamples)  # what subclasses build
+        assert isinstance(samples, TensorSamples)  # what subclasses build
         return samples.entries
 
     def field_statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
@@ -143,11 +143,11 @@ class FieldDataModule(ZooDataModule):
         mean, std = fit_statistics(self.entries("train")[keys.TARGET], "channel")
         return mean.tolist(), std.tolist()
 
-    def collate(self, samples: list[Sample]) -> Batch:
+    def collate(self, samples: Batch | list[Sample]) -> Batch:
         """Return the batch of some samples."""
-        return collate_fields(samples)
+        return collate(samples)
 
-    def read_inputs(self, path: str) -> tuple[list[str], FieldSamples]:
+    def read_inputs(self, path: str) -> tuple[list[str], TensorSamples]:
         """Read a user's own fields, on a grid of any size or at any points.
 
         Args:
@@ -179,7 +179,7 @@ class FieldDataModule(ZooDataModule):
         counts = {entry: len(array) for entry, array in arrays.items()}
         if len(set(counts.values())) != 1 or not counts[main]:
             raise ValueError(f"{path}: the arrays have {counts} samples; give the same number, at least one")
-        samples = FieldSamples({entry: torch.from_numpy(array) for entry, array in arrays.items()})
+        samples = TensorSamples({entry: torch.from_numpy(array) for entry, array in arrays.items()})
         return [str(number) for number in range(len(samples))], samples
 
     def input_shapes(self) -> dict[str, tuple[int, int]]:
