@@ -12,6 +12,10 @@ dimension B; a user's own states for prediction have no `WEIGHT`, and NaN for th
 Surfaces: B points of a cloud of n points in R^D, or B fields on all of it. A batch is a dict, and a single sample a
 dict without the dimension B; a user's own points have no `VECTOR`. The geometry needs the whole cloud, labelled or not:
 it is `SurfaceDataModule.points`.
+
+Earth: B photographs, as what K-class heads and other predictors say of them. A batch is a dict, and a single sample a
+dict without the dimension B; a user's own have no `TRUE_CELL` and no `STRATUM`, maybe `LATLON`, and any of `VIEW`,
+`COVER` and `POPULATION` may be log-densities (B, N) on all N cells of the grid, without the gates then.
 """
 
 X = "x"
@@ -109,3 +113,27 @@ SUBJECT_GROUP = "subject_group"
 
 TIME_STEP = "time_step"
 """(B,) int64, number of the field in its recording, from 0."""
+
+TRUE_CELL = "cell"
+"""(B,) int64, the cell of the grid in which a photograph was taken."""
+
+LATLON = "latlon"
+"""(B, 2) float64, where it was taken, latitude and longitude in degrees; only where a user gives it."""
+
+STRATUM = "stratum"
+"""(B,) int64, number of the set that a photograph belongs to."""
+
+VIEW = "view"
+"""(B, 3) float32, the predicted direction from the Earth's centre, times the concentration that is claimed."""
+
+COVER = "cover"
+"""(B, 10) float32, what a head claims of the land cover: the posterior of each class."""
+
+POPULATION = "population"
+"""(B, 6) float32, what a head claims of the population: the posterior of each bucket."""
+
+BUCKET = "bucket"
+"""(B,) int64, the likeliest bucket of population."""
+
+GATE = "gate"
+"""(B, 2) float32, the expected bucket as a number from 0 to 1, and the largest posterior of the cover."""

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datamodules import keys
 from zoo.spectral.sphere import check_latlon
 
 UNREADABLE = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError, NotImplementedError)
@@ -50,7 +51,7 @@ def read_score_maps(
     except UNREADABLE as error:
         raise ValueError(f"{path} is not an .npz file of plain arrays: {error}") from error
     names = arrays.pop("id", None)
-    latlon = arrays.pop("latlon", None)
+    latlon = arrays.pop(keys.LATLON, None)
     if missing := [name for name in widths if name not in arrays]:
         raise ValueError(f"{path} lacks {', '.join(missing)}; give an array for each of {', '.join(widths)}")
     if unknown := sorted(set(arrays) - set(widths)):
@@ -79,7 +80,7 @@ def read_score_maps(
     if latlon is not None:
         if latlon.dtype.kind not in "fiu" or latlon.shape != (number, 2):
             raise ValueError(f"{path}: latlon has shape {latlon.shape}; give ({number}, 2), in degrees")
-        entries["latlon"] = check_latlon(torch.from_numpy(latlon.astype(np.float64)), f"latlon of {path}")
+        entries[keys.LATLON] = check_latlon(torch.from_numpy(latlon.astype(np.float64)), f"latlon of {path}")
     if names is None:
         return [str(index) for index in range(number)], entries
     if names.shape != (number,):

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datamodules import keys
 from datamodules.earth.world import BUCKETS, NUM_COVERS, World
 
 Array = NDArray[Any]
@@ -22,7 +23,7 @@ Array = NDArray[Any]
 SETS = {"urban": 1.0, "rural": 0.2, "wild": 0.0}
 """Exponents alpha of the population in the density of photographs, by name."""
 
-ATTRIBUTES = {"cover": NUM_COVERS, "population": len(BUCKETS) + 1}
+ATTRIBUTES = {keys.COVER: NUM_COVERS, keys.POPULATION: len(BUCKETS) + 1}
 """Numbers of classes of the attributes."""
 
 HEADS_TRAINED_ON = "urban"
@@ -51,10 +52,14 @@ def prior_of(world: World, name: str) -> Tensor:
     return weight / weight.sum()
 
 
+def classes_of(world: World) -> dict[str, Tensor]:
+    """Return the class of each cell in each attribute, (N,) int64."""
+    return {keys.COVER: world.cover, keys.POPULATION: world.bucket}
+
+
 def class_priors(world: World) -> dict[str, Tensor]:
     """Return the frequencies of the classes in the training of the heads, (K,) float64 each."""
-    prior = prior_of(world, HEADS_TRAINED_ON)
-    classes = {"cover": world.cover, "population": world.bucket}
+    prior, classes = prior_of(world, HEADS_TRAINED_ON), classes_of(world)
     return {
         name: torch.zeros(size, dtype=torch.float64).index_add_(0, classes[name], prior)
         for name, size in ATTRIBUTES.items()
@@ -88,35 +93,28 @@ def take(
         generator: source of randomness.
 
     Returns:
-        `cell` (M,) int64; `stratum` (M,) int64, the number of the set; `view` (M, 3) float32, the predicted direction
-        times the concentration that is claimed; `cover` and `population` (M, K) float32, what heads claim; and see
-        `gates_of`.
+        `TRUE_CELL`, `STRATUM`, `VIEW`, `COVER`, `POPULATION`, and see `gates_of`.
     """
     cell = torch.from_numpy(generator.choice(len(world.land), number, p=prior_of(world, name).numpy()))
     view = von_mises_fisher(directions[cell].numpy(), camera.kappa, generator)
-    priors, classes = class_priors(world), {"cover": world.cover, "population": world.bucket}
+    priors, classes = class_priors(world), classes_of(world)
     entries = {
-        "cell": cell,
-        "stratum": torch.full((number,), list(SETS).index(name)),
-        "view": torch.from_numpy(camera.overconfidence * camera.kappa * view).float(),
+        keys.TRUE_CELL: cell,
+        keys.STRATUM: torch.full((number,), list(SETS).index(name)),
+        keys.VIEW: torch.from_numpy(camera.overconfidence * camera.kappa * view).float(),
     }
     for attribute, size in ATTRIBUTES.items():
         cumulated = confusion(size, camera.accuracy).cumsum(1)[classes[attribute][cell]]
         drawn = torch.from_numpy(generator.random((number, 1)))
         observed = (drawn > cumulated[:, :-1]).sum(1)
         entries[attribute] = head_posteriors(priors[attribute], camera)[observed].float()
-    return entries | gates_of(entries["cover"], entries["population"])
+    return entries | gates_of(entries[keys.COVER], entries[keys.POPULATION])
 
 
 def gates_of(cover: Tensor, population: Tensor) -> dict[str, Tensor]:
-    """Return what weights may depend on, from what heads claim, (M, K) each.
-
-    Returns:
-        `bucket` (M,) int64, the likeliest bucket of population; `gate` (M, 2) float32, the expected bucket as a number
-        from 0 to 1, and the largest posterior of the cover.
-    """
+    """Return what weights may depend on, `BUCKET` and `GATE`, from what heads claim, (M, K) each."""
     expected = population @ torch.linspace(0, 1, population.size(1)).to(population)
-    return {"bucket": population.argmax(1), "gate": torch.stack([expected, cover.amax(1)], dim=1)}
+    return {keys.BUCKET: population.argmax(1), keys.GATE: torch.stack([expected, cover.amax(1)], dim=1)}
 
 
 def von_mises_fisher(means: Array, kappa: float, generator: np.random.Generator) -> Array:

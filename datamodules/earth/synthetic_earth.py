@@ -10,12 +10,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from datamodules import keys
 from datamodules.earth.inputs import read_score_maps
 from datamodules.earth.photographs import (
     ATTRIBUTES,
     SETS,
     Camera,
     class_priors,
+    classes_of,
     gates_of,
     prior_of,
     take,
@@ -45,7 +47,7 @@ class SyntheticEarth(ZooDataModule):
     population^0.2) and "wild" (anywhere on land); ensembles are trained and validated on one of them, or on a mixture.
     What a perfect predictor of each set knows is given by its prior.
 
-    Batches are dicts of tensors, see `datamodules.earth.photographs.take` for the entries. The maps that predictors
+    Batches are dicts of tensors, see `datamodules.keys` for the entries. The maps that predictors
     need are attributes, after `setup`.
 
     Args:
@@ -154,8 +156,7 @@ class SyntheticEarth(ZooDataModule):
         world = World(*(tensors[f"world.{name}"] for name in World._fields))
         self.priors = class_priors(world)
         self.maps = {
-            "cover": world.cover,
-            "population": world.bucket,
+            **classes_of(world),
             "train_prior": prior_of(world, "urban").log()[None],
             "land": prior_of(world, "wild").log()[None],
             "set_prior": torch.stack([prior_of(world, name).log() for name in SETS]),
@@ -200,7 +201,7 @@ class SyntheticEarth(ZooDataModule):
             ValueError: the file cannot be used; the message says why.
             FileNotFoundError: there is no such file.
         """
-        names, entries = read_score_maps(path, {"view": 3, **ATTRIBUTES}, HEALPixGrid(self.nside).n, ATTRIBUTES)
+        names, entries = read_score_maps(path, {keys.VIEW: 3, **ATTRIBUTES}, HEALPixGrid(self.nside).n, ATTRIBUTES)
         if all(entries[name].size(1) == size for name, size in ATTRIBUTES.items()):
-            entries |= gates_of(entries["cover"], entries["population"])
+            entries |= gates_of(entries[keys.COVER], entries[keys.POPULATION])
         return names, TensorSamples(entries)
