@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
 def _several_ranks() -> bool:
@@ -53,23 +54,40 @@ class BatchNorm2d(nn.BatchNorm2d):
         return _global_batch_norm(self, input) if self.training and _several_ranks() else super().forward(input)
 
 
+class BatchNorm3d(nn.BatchNorm3d):
+    """`torch.nn.BatchNorm3d` over volumes (B, C, D, H, W) that sums its training statistics over all ranks.
+
+    See `BatchNorm1d`.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise each channel of (B, C, D, H, W)."""
+        return _global_batch_norm(self, input) if self.training and _several_ranks() else super().forward(input)
+
+
+REPLACEMENTS: dict[type[nn.Module], type[nn.Module]] = {
+    nn.BatchNorm1d: BatchNorm1d,
+    nn.BatchNorm2d: BatchNorm2d,
+    nn.BatchNorm3d: BatchNorm3d,
+}
+
+
 def synchronize(network: nn.Module) -> nn.Module:
     """Let the batch norms of a network use the statistics of the global batch; in place, parameters are untouched.
 
-    Exactly `torch.nn.BatchNorm1d` and `BatchNorm2d` are changed, not classes derived from them. On one process nothing
-    about the network changes.
+    Exactly `torch.nn.BatchNorm1d`, `BatchNorm2d` and `BatchNorm3d` are changed, not classes derived from them. On one
+    process nothing about the network changes.
 
     Returns:
         The network.
     """
-    replacements: dict[type[nn.Module], type[nn.Module]] = {nn.BatchNorm1d: BatchNorm1d, nn.BatchNorm2d: BatchNorm2d}
     for module in network.modules():
-        if type(module) in replacements:
-            module.__class__ = replacements[type(module)]
+        if type(module) in REPLACEMENTS:
+            module.__class__ = REPLACEMENTS[type(module)]
     return network
 
 
-def _global_batch_norm(norm: nn.BatchNorm1d | nn.BatchNorm2d, input: Tensor) -> Tensor:
+def _global_batch_norm(norm: _BatchNorm, input: Tensor) -> Tensor:
     values = input if input.dtype == torch.float64 else input.float()  # statistics of half precision in float32
     others = [dimension for dimension in range(values.dim()) if dimension != 1]
     shape = [-1 if dimension == 1 else 1 for dimension in range(values.dim())]

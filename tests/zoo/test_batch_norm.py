@@ -4,7 +4,7 @@ import torch.multiprocessing
 from torch import distributed, nn
 
 from tests.tolerances import LINEAR_ALGEBRA, tolerance
-from zoo.batch_norm import BatchNorm1d, BatchNorm2d, synchronize
+from zoo.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d, synchronize
 
 EXACT = tolerance(torch.float64, LINEAR_ALGEBRA)
 ROWS = (5, 12)  # of the two ranks: not the same number
@@ -39,19 +39,19 @@ def make(kind):
     return norm
 
 
-def rows_to_images(norm):
-    """Let a norm of images see rows: each is an image of one pixel."""
-    forward = norm.forward
-    norm.forward = lambda rows: forward(rows[:, :, None, None]).flatten(1)
+def seen_as_rows(norm):
+    """Let a norm of images or volumes see rows: each is an image of one pixel, or a volume of one voxel."""
+    forward, axes = norm.forward, {BatchNorm1d: 0, BatchNorm2d: 2, BatchNorm3d: 3}[type(norm)]
+    norm.forward = lambda rows: forward(rows[(..., *[None] * axes)]).flatten(1)
     return norm
 
 
-def run_rank(rank, folder, images):
+def run_rank(rank, folder, kind):
     distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     try:
         rows, targets, _ = example()
         part = slice(0, ROWS[0]) if rank == 0 else slice(ROWS[0], None)
-        norm = rows_to_images(make(BatchNorm2d)) if images else make(BatchNorm1d)
+        norm = seen_as_rows(make(kind))
         results = steps(norm, rows[part], targets[part])
         results["evaluated"] = norm.eval()(rows[part]).detach()
         torch.save(results, f"{folder}/{rank}.pt")
@@ -60,9 +60,9 @@ def run_rank(rank, folder, images):
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("images", [False, True])
-def test_two_processes_equal_one(tmp_path, images):
-    torch.multiprocessing.start_processes(run_rank, args=(str(tmp_path), images), nprocs=2, start_method="fork")
+@pytest.mark.parametrize("kind", [BatchNorm1d, BatchNorm2d, BatchNorm3d])
+def test_two_processes_equal_one(tmp_path, kind):
+    torch.multiprocessing.start_processes(run_rank, args=(str(tmp_path), kind), nprocs=2, start_method="fork")
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     rows, targets, _ = example()
     norm = make(nn.BatchNorm1d)
@@ -85,6 +85,13 @@ def test_synchronising_a_network_changes_nothing_on_one_process():
     assert [type(module) for module in network][1::2] == [BatchNorm2d, BatchNorm1d]
     assert list(network.state_dict()) == names
     assert torch.equal(network(images), before)
+
+
+def test_norms_of_volumes_are_synchronised_and_change_nothing_on_one_process():
+    network = nn.Sequential(nn.Conv3d(1, 2, 3), nn.BatchNorm3d(2)).double()
+    volumes = torch.randn(3, 1, 4, 4, 4, dtype=torch.float64)
+    before = network(volumes)
+    assert type(synchronize(network)[1]) is BatchNorm3d and torch.equal(network(volumes), before)
 
 
 def test_batch_statistics_of_one_rank_are_not_those_of_both():

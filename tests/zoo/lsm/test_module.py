@@ -171,7 +171,8 @@ def test_figures_of_lines_and_solids():
     assert len(compared_fields(solid[..., :1], solid, solid, torch.zeros(1)).axes) == 8
 
 
-def test_batch_norms_are_those_of_the_global_batch():
-    module = LSMModule(network_kwargs={"in_channels": 1, "out_channels": 1, "width": 8})
-    norms = [layer for layer in module.modules() if isinstance(layer, nn.BatchNorm2d)]
+@pytest.mark.parametrize("dim", [1, 2, 3])
+def test_batch_norms_are_those_of_the_global_batch(dim):
+    module = LSMModule(network_kwargs={"in_channels": 1, "out_channels": 1, "dim": dim, "width": 8})
+    norms = [layer for layer in module.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     assert norms and all(type(layer).__module__ == "zoo.batch_norm" for layer in norms)
