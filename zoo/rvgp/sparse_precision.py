@@ -23,6 +23,7 @@ import scipy.sparse.linalg
 
 from zoo.checks import require, require_above, require_positive
 from zoo.spectral.connection import ConnectionLaplacian
+from zoo.spectral.eigensolver import factorize
 from zoo.spectral.point_graph import Array, Indices
 
 EVALUATIONS = 60
@@ -150,7 +151,7 @@ class SparsePrecision:
         power = shifted
         for _ in range(self.nu - 1):
             power = power @ shifted
-        return _factorize(shifted), _factorize(ratio * power + scipy.sparse.diags(indicator))
+        return factorize(shifted), factorize(ratio * power + scipy.sparse.diags(indicator))
 
     def _profile(self, tangent: Array, labelled: Indices, tau: float, ratio: float) -> tuple[float, float]:
         """Return -log p(y) at the best noise, and that noise."""
@@ -165,12 +166,6 @@ class SparsePrecision:
 def _evidence(rows: int, noise: float, quadratic: float, gain: float) -> float:
     # |covariance of y| = sigma^(2m) |c Q' + H| / |c Q'|, whose logarithm is the gain.
     return (rows * math.log(2 * math.pi * noise) + gain + quadratic) / 2
-
-
-def _factorize(matrix: scipy.sparse.spmatrix) -> scipy.sparse.linalg.SuperLU:
-    return scipy.sparse.linalg.splu(
-        matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-    )
 
 
 def _log_determinant(factor: scipy.sparse.linalg.SuperLU) -> float:

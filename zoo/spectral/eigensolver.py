@@ -14,9 +14,11 @@ import scipy.linalg
 import scipy.sparse
 import scipy.sparse.linalg
 from numpy.typing import NDArray
+from torch import Tensor
 
 from zoo.checks import require, require_positive
-from zoo.spectral.point_graph import Array
+
+Array = NDArray[np.float64]
 
 DENSE_SIZE = 800
 """Matrices up to this size are decomposed as a whole."""
@@ -34,7 +36,8 @@ SHIFT = -1e-4
 """Shift of the spectrum, in units of the mean diagonal."""
 
 GAP = 1e-8
-"""Eigenvalues closer than this, in units of the mean diagonal, belong to one eigenspace."""
+"""Eigenvalues closer than this, in units of the magnitude of the spectrum, are one repeated eigenvalue: float64 solvers
+err by about 1e-14, and distinct eigenvalues of molecules lie 1e-5 apart or more."""
 
 
 def lowest_eigenpairs(
@@ -72,25 +75,56 @@ def lowest_eigenpairs(
     return np.maximum(values, 0.0), vectors
 
 
-def end_of_cluster(values: Array, k: int, gap: float) -> int:
-    """Return the smallest number >= k of ascending values that does not end inside a cluster."""
-    while k < len(values) and values[k] - values[k - 1] < gap:
+def end_of_eigenspace(eigvals: Array | Tensor, k: int, magnitude: float = 1.0) -> int:
+    """Return the smallest number >= k of ascending eigenvalues (m,) that does not end inside a repeated eigenvalue.
+
+    Args:
+        eigvals: eigenvalues.
+        k: the least number.
+        magnitude: of the whole spectrum, such as its mean or its largest degree.
+    """
+    while 0 < k < len(eigvals) and eigvals[k] - eigvals[k - 1] < GAP * magnitude:
         k += 1
     return k
+
+
+def factorize(matrix: scipy.sparse.spmatrix) -> scipy.sparse.linalg.SuperLU:
+    """Return the factors L U of a Hermitian matrix: no pivoting, and a symmetric order of elimination with less fill.
+
+    Raises:
+        RuntimeError: a pivot is exactly 0, as never of a definite matrix.
+    """
+    return scipy.sparse.linalg.splu(
+        matrix.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+    )
+
+
+def count_below(matrix: scipy.sparse.spmatrix, threshold: float) -> int | None:
+    """Count the eigenvalues of a sparse Hermitian matrix below a threshold that is none, by Sylvester's law of inertia.
+
+    Returns:
+        The number of negative pivots of matrix - threshold I; None if it could not be factorised symmetrically.
+    """
+    try:
+        factors = factorize(matrix - threshold * scipy.sparse.identity(matrix.shape[0]))
+    except RuntimeError:
+        return None
+    symmetric = (factors.perm_r == factors.perm_c).all()
+    return int((factors.U.diagonal().real < 0).sum()) if symmetric else None
 
 
 def _pairs(matrix: scipy.sparse.csc_matrix, k: int, magnitude: float, snap: bool) -> tuple[Array, NDArray[Any]]:
     size, wanted = matrix.shape[0], k + 2
     while size > DENSE_SIZE and (wanted < DENSE_FRACTION * size or size > 4000) and wanted < size - 1:
         try:
-            values, vectors = _lanczos(matrix, wanted, magnitude)
+            values, vectors = lanczos(matrix, wanted, magnitude)
         except scipy.sparse.linalg.ArpackError:
             break
-        end = end_of_cluster(values, k, GAP * magnitude)
+        end = end_of_eigenspace(values, k, magnitude)
         if end == wanted:
             wanted *= 2
             continue
-        if size <= COUNTED_SIZE and _number_below(matrix, float(values[end - 1] + values[end]) / 2) not in (end, None):
+        if size <= COUNTED_SIZE and count_below(matrix, float(values[end - 1] + values[end]) / 2) not in (end, None):
             break
         kept = end if snap else k
         return values[:kept], vectors[:, :kept]
@@ -100,19 +134,28 @@ def _pairs(matrix: scipy.sparse.csc_matrix, k: int, magnitude: float, snap: bool
             f"the dense solver, whose limit is {LARGEST_DENSE}; give fewer eigenpairs or fewer points"
         )
     values, vectors = scipy.linalg.eigh(matrix.toarray(), driver="evd")
-    kept = end_of_cluster(values, k, GAP * magnitude) if snap else k
+    kept = end_of_eigenspace(values, k, magnitude) if snap else k
     return values[:kept], vectors[:, :kept]
 
 
-def _lanczos(matrix: scipy.sparse.csc_matrix, k: int, magnitude: float) -> tuple[Array, NDArray[Any]]:
+def lanczos(matrix: scipy.sparse.csc_matrix, k: int, magnitude: float = 1.0) -> tuple[Array, NDArray[Any]]:
+    """Return what Lanczos iterations find of the k lowest eigenpairs, k well below N; copies may be missing.
+
+    Args:
+        matrix: (N, N) Hermitian, positive semi-definite.
+        k: how many.
+        magnitude: of the spectrum, such as the mean diagonal.
+
+    Returns:
+        Eigenvalues (k,) ascending, and orthonormal eigenvectors (N, k).
+
+    Raises:
+        scipy.sparse.linalg.ArpackError: the iteration failed, as where it found the whole of an eigenspace.
+    """
     size = matrix.shape[0]
     start = np.random.default_rng(0).standard_normal(size).astype(matrix.dtype)
     shifted = (matrix - SHIFT * magnitude * scipy.sparse.identity(size, format="csc")).tocsc()
-    # The matrix is positive definite: no pivoting, and a symmetric order of elimination with less fill.
-    factors = scipy.sparse.linalg.splu(
-        shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-    )
-    inverse = scipy.sparse.linalg.LinearOperator(matrix.shape, matvec=factors.solve, dtype=matrix.dtype)
+    inverse = scipy.sparse.linalg.LinearOperator(matrix.shape, matvec=factorize(shifted).solve, dtype=matrix.dtype)
     # Largest eigenvalues of the inverse itself: ARPACK then needs no general solver, also for complex matrices.
     _, vectors = scipy.sparse.linalg.eigsh(inverse, k=k, which="LM", v0=start)
     # Orthogonality is lost inside clusters in the last digits; Rayleigh and Ritz restore it.
@@ -120,15 +163,3 @@ def _lanczos(matrix: scipy.sparse.csc_matrix, k: int, magnitude: float) -> tuple
     projected = basis.conj().T @ (matrix @ basis)
     values, rotation = np.linalg.eigh((projected + projected.conj().T) / 2)
     return values, basis @ rotation
-
-
-def _number_below(matrix: scipy.sparse.csc_matrix, threshold: float) -> int | None:
-    shifted = (matrix - threshold * scipy.sparse.identity(matrix.shape[0], format="csc")).tocsc()
-    try:
-        factors = scipy.sparse.linalg.splu(
-            shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-        )
-    except RuntimeError:  # a pivot is exactly zero
-        return None
-    symmetric = (factors.perm_r == factors.perm_c).all()
-    return int((factors.U.diagonal().real < 0).sum()) if symmetric else None

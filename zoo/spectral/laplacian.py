@@ -19,18 +19,14 @@ import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
-Normalization = Literal["sym", "rw"] | None
+from zoo.spectral.eigensolver import count_below, lanczos
+from zoo.spectral.eigensolver import end_of_eigenspace as end_of_eigenspace
 
-# Eigenvalues closer than this, in units of `magnitudes`, are one repeated eigenvalue. Float64 `eigh` errs by about
-# 1e-14; distinct eigenvalues of molecules lie 1e-5 apart or more.
-CLUSTER_GAP = 1e-8
+Normalization = Literal["sym", "rw"] | None
 
 # Shift-invert Lanczos beats the dense solver above this size, if few pairs are wanted.
 SPARSE_SIZE = 600
 SPARSE_FRACTION = 1 / 8
-
-# Shift just below the spectrum, in the same units: L - sigma I is then positive definite although L is singular.
-SHIFT = -1e-3
 
 
 def check_normalization(normalization: str | None) -> None:
@@ -136,14 +132,8 @@ def smallest_eigenpairs(matrix: scipy.sparse.csr_matrix, k: int) -> tuple[Tensor
     Returns:
         Eigenvalues (k,) ascending and orthonormal eigenvectors (n, k), float64, signs fixed.
     """
-    n = matrix.shape[0]
-    start = np.random.default_rng(0).standard_normal(n)  # ARPACK's own start vector differs from call to call
-    values, vectors = scipy.sparse.linalg.eigsh(matrix.tocsc(), k=k, sigma=SHIFT, which="LM", v0=start)
-    order = np.argsort(values)
-    # Lanczos loses orthogonality inside clusters in the last digits; QR restores it and keeps nested subspaces.
-    basis, triangle = np.linalg.qr(vectors[:, order])
-    basis *= np.where(np.diag(triangle) < 0, -1.0, 1.0)
-    return torch.from_numpy(values[order].copy()), fix_signs(torch.from_numpy(basis))
+    values, vectors = lanczos(matrix.tocsc(), k)
+    return torch.from_numpy(values), fix_signs(torch.from_numpy(vectors))
 
 
 def all_eigenpairs(matrices: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -152,35 +142,6 @@ def all_eigenpairs(matrices: np.ndarray) -> tuple[Tensor, Tensor]:
     # the matrix lies, hence on how graphs were grouped.
     values, vectors = np.linalg.eigh(matrices)
     return torch.from_numpy(values), fix_signs(torch.from_numpy(vectors))
-
-
-def count_below(matrix: scipy.sparse.csr_matrix, threshold: float) -> int | None:
-    """Count the eigenvalues of a sparse symmetric matrix below a threshold that is none, by Sylvester's law of inertia.
-
-    Returns:
-        The number of negative pivots of matrix - threshold I; None if it could not be factorised symmetrically.
-    """
-    shifted = (matrix - threshold * scipy.sparse.identity(matrix.shape[0])).tocsc()
-    try:
-        factors = scipy.sparse.linalg.splu(
-            shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-        )
-    except RuntimeError:  # a pivot is exactly zero
-        return None
-    return int((factors.U.diagonal() < 0).sum()) if (factors.perm_r == factors.perm_c).all() else None
-
-
-def end_of_eigenspace(eigvals: Tensor, k: int, magnitude: float = 1.0) -> int:
-    """Return the smallest number >= k of ascending eigenvalues (m,) that does not end inside a repeated eigenvalue.
-
-    Args:
-        eigvals: eigenvalues.
-        k: the least number.
-        magnitude: of the whole spectrum, see `magnitudes`.
-    """
-    while 0 < k < len(eigvals) and eigvals[k] - eigvals[k - 1] < CLUSTER_GAP * magnitude:
-        k += 1
-    return k
 
 
 def spectra(
