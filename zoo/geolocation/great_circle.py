@@ -13,6 +13,23 @@ from zoo.checks import require
 from zoo.spectral.sphere import DISCS_KM, check_latlon, distance_km
 
 
+def within_radii(predicted: Tensor, latlon: Tensor, radii_km: Sequence[float]) -> Tensor:
+    """Return whether predicted places lie within great-circle distances of the truth, (B, R) bool.
+
+    Args:
+        predicted: (B, 2), latitudes and longitudes in degrees.
+        latlon: (B, 2), the truth.
+        radii_km: the R distances.
+
+    Raises:
+        ValueError: a place is none, or the shapes differ.
+    """
+    predicted, latlon = check_latlon(predicted, "predicted"), check_latlon(latlon)
+    require(predicted.shape == latlon.shape, "predicted.shape", tuple(predicted.shape), f"{tuple(latlon.shape)}")
+    distance = distance_km(predicted, latlon)[:, None]
+    return distance <= torch.tensor(radii_km, dtype=torch.float64, device=distance.device)
+
+
 class GreatCircleAccuracy(Metric):
     """Shares of images within great-circle distances.
 
@@ -44,12 +61,9 @@ class GreatCircleAccuracy(Metric):
         Raises:
             ValueError: a place is none, or the shapes differ.
         """
-        predicted, latlon = check_latlon(predicted, "predicted"), check_latlon(latlon)
-        require(predicted.shape == latlon.shape, "predicted.shape", tuple(predicted.shape), f"{tuple(latlon.shape)}")
-        distance = distance_km(predicted, latlon)[:, None]
-        radii = torch.tensor(self.radii_km, dtype=torch.float64, device=distance.device)
-        self.within = self.within + (distance <= radii).sum(0)
-        self.images = self.images + len(distance)
+        within = within_radii(predicted, latlon, self.radii_km)
+        self.within = self.within + within.sum(0)
+        self.images = self.images + len(within)
 
     def compute(self) -> dict[str, Tensor]:
         """Return the shares, named "within_200km"; NaN without images."""

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.geolocation.great_circle import within_radii
 from zoo.geolocation.recall_vs_area import RecallVsArea
 from zoo.spectral.grids import Grid
-from zoo.spectral.sphere import EARTH_AREA_KM2, distance_km
+from zoo.spectral.sphere import EARTH_AREA_KM2
 
 RADII_KM = (200.0, 750.0, 2500.0)
 """The radii of the usual accuracies that cells of a hundred kilometres can tell."""
@@ -41,13 +42,17 @@ class MapJudge(RecallVsArea):
         self.add_state("information", torch.zeros(groups, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("within", torch.zeros(groups, len(RADII_KM), dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, log_mass: Tensor, truth: Tensor, stratum: Tensor | None = None) -> None:  # type: ignore[override]
+    def update(  # type: ignore[override]
+        self, log_mass: Tensor, truth: Tensor, stratum: Tensor | None = None, latlon: Tensor | None = None
+    ) -> None:
         """Add normalised posterior maps.
 
         Args:
             log_mass: (B, N), logarithms of masses of sum 1.
             truth: (B,) int64 cells.
             stratum: see `RecallVsArea.update`.
+            latlon: (B, 2), the true places in degrees, if more is known of them than their cells: distances are to the
+                centres of the cells otherwise.
         """
         super().update(log_mass, truth, stratum=stratum, log=True)
         group = torch.zeros_like(truth) if self.strata is None or stratum is None else stratum
@@ -56,8 +61,7 @@ class MapJudge(RecallVsArea):
         bits = (at_truth - (areas[truth] / EARTH_AREA_KM2).log()) / math.log(2)
         self.information = self.information.index_add(0, group, bits)
         best = centers[(log_mass if self._equal else log_mass - areas.log().to(log_mass)).argmax(1)]
-        radii = torch.tensor(RADII_KM, dtype=torch.float64, device=truth.device)
-        within = distance_km(best, centers[truth])[:, None] <= radii
+        within = within_radii(best, centers[truth] if latlon is None else latlon.to(truth.device), RADII_KM)
         self.within = self.within.index_add(0, group, within.to(torch.int64))
 
     def compute(self) -> dict[str, Any]:
@@ -66,7 +70,7 @@ class MapJudge(RecallVsArea):
         Returns:
             `auc_log`, `auc_linear`, `median_area` in km^2, `recall_1e6` at 1e6 km^2, `support_miss`: see
             `RecallVsArea`; `bits`, the mean of log2(density at the truth / uniform density); `within_750km` and others,
-            the shares of images whose truth is so near to the centre of the densest cell.
+            the shares of images whose true place is so near to the centre of the densest cell.
         """
         if self.strata is None:
             return self._flat(slice(None))

@@ -15,8 +15,9 @@ from torchmetrics import MetricCollection
 from zoo.checks import require, require_above, require_finite
 from zoo.geolocation.figures import posterior_maps, recall_by_stratum
 from zoo.geolocation.fitting import CoefficientFit
+from zoo.geolocation.great_circle import GreatCircleAccuracy
 from zoo.geolocation.intervals import dkw_halfwidth
-from zoo.geolocation.judge import MapJudge
+from zoo.geolocation.judge import RADII_KM, MapJudge
 from zoo.geolocation.pooling import Pool, Pooling, product
 from zoo.geolocation.prediction import describe
 from zoo.geolocation.predictors import Predictors, read_predictors
@@ -117,6 +118,7 @@ class GeoEnsemble(ZooModule):
         self.test_metrics = self._judges("test/")
         self.compared = nn.ModuleList(self._judges(f"test/{name}/") for name in self.compare)
         self.predicted = RecallVsArea(self.grid, CURVE_KM2, min_area_km2=min_area_km2)
+        self.accuracy = GreatCircleAccuracy(RADII_KM)
         self._shown: tuple[Tensor, Tensor] | None = None
 
     def metrics(self) -> MetricCollection:
@@ -231,21 +233,21 @@ class GeoEnsemble(ZooModule):
 
     def validation_step(self, batch: Batch, batch_idx: int = 0) -> None:
         """Add a batch to the validation metrics."""
-        self.val_metrics.update(self(batch), self.truth(batch))
+        self.val_metrics.update(self(batch), self.truth(batch), None, batch.get("latlon"))
 
     def test_step(self, batch: Batch, batch_idx: int = 0) -> None:
         """Add a batch to the test metrics of the ensemble and of the products that it is compared with."""
-        truth, stratum = self.truth(batch), batch["stratum"] if self.strata else None
+        truth = self.truth(batch), batch["stratum"] if self.strata else None, batch.get("latlon")
         # What is compared shares its predictors.
         names = dict.fromkeys(name for exponents in self.compare.values() for name in exponents)
         maps = self.predictors(batch, [*self.pooled, *(name for name in names if name not in self.pooled)])
         posterior = self._pooled(self._split(maps), batch)
-        self.test_metrics.update(posterior, truth, stratum)
+        self.test_metrics.update(posterior, *truth)
         for exponents, metrics in zip(self.compare.values(), self.compared, strict=True):
             pairs = [(maps[name], exponent) for name, exponent in exponents.items()]
-            metrics.update(product(pairs, self.predictors.log_base), truth, stratum)  # type: ignore[operator]
+            metrics.update(product(pairs, self.predictors.log_base), *truth)  # type: ignore[operator]
         if batch_idx == 0:
-            self._shown = posterior[:SHOWN].cpu(), truth[:SHOWN].cpu()
+            self._shown = posterior[:SHOWN].cpu(), truth[0][:SHOWN].cpu()
 
     def on_test_epoch_end(self) -> None:
         """Log the test metrics, reduced over processes."""
@@ -257,24 +259,28 @@ class GeoEnsemble(ZooModule):
     def on_predict_start(self) -> None:
         """Forget the inputs that were predicted before."""
         self.predicted.reset()
+        self.accuracy.reset()
 
     def predict_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Tensor]:
         """Return what the pooled posterior says of each image, see `describe`.
 
-        Where the batch knows the places, recall versus area over all images becomes part of `summaries`.
+        Where the batch knows the places, recall versus area and accuracies over all images are part of `summaries`.
         """
         posterior = self(batch)
         truth = self.truth(batch) if "cell" in batch or "latlon" in batch else None
         described = describe(posterior, self.grid, truth)
         if truth is not None:
             self.predicted.update(posterior, truth, log=True)
+            place = torch.stack([described["latitude"], described["longitude"]], dim=1)
+            self.accuracy.update(place, batch["latlon"] if "latlon" in batch else self.grid.centers.to(place)[truth])
         return described
 
     def summaries(self) -> dict[str, list[dict[str, Any]]]:
-        """Return recall versus area of the predicted inputs whose places are known, with its band of 95 %.
+        """Return recall versus area of the predicted inputs whose places are known, and the usual accuracies.
 
-        Columns: `area_km2`; `recall`; `low` and `high`, between which the whole curve of the population lies with
-        probability 0.95 if the images are independent; and `images`, their number.
+        Columns of `recall`: `area_km2`; `recall`; `low` and `high`, between which the whole curve of the population
+        lies with probability 0.95 if the images are independent; and `images`, their number. Columns of `accuracy`:
+        `radius_km`; `within`, the share of images whose predicted place is so near to the true one; and `images`.
         """
         images = int(self.predicted.images.sum())
         if not images:
@@ -285,7 +291,9 @@ class GeoEnsemble(ZooModule):
             {"area_km2": area, "recall": share, "low": max(share - half, 0.0), "high": min(share + half, 1.0)}
             for area, share in zip(CURVE_KM2, recall, strict=True)
         ]
-        return {"recall": [{**row, "images": images} for row in rows]}
+        shares = zip(RADII_KM, self.accuracy.compute().values(), strict=True)
+        near = [{"radius_km": radius, "within": float(share), "images": images} for radius, share in shares]
+        return {"recall": [{**row, "images": images} for row in rows], "accuracy": near}
 
     def tabulate(self, prediction: dict[str, Tensor]) -> dict[str, Any]:
         """Return place, areas and information of each image."""

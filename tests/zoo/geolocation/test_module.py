@@ -1,5 +1,6 @@
 """The ensemble on the generated Earth: what it should learn there, and how far it is from the best."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +11,7 @@ from tests.zoo.geolocation.test_contract import PREDICTORS
 from trainers import build_trainer
 from zoo.geolocation import CoverageVsArea, GeoEnsemble
 from zoo.spectral.grids import HEALPixGrid
+from zoo.spectral.sphere import EARTH_RADIUS_KM, distance_km
 
 BEST = {"view": 1.0, "set_prior": 1.0, "cover": 1.0, "population": 1.0}
 PRODUCT = {"view": 1.0, "prior": 1.0, "cover": 1.0, "population": 1.0}
@@ -136,6 +138,18 @@ def test_recall_of_what_is_predicted():
         assert least <= row["recall"] <= most
         assert 0 <= row["low"] <= row["recall"] <= row["high"] <= 1
     assert rows[-1]["recall"] > 0.9
+    described = module.predict_step(batch)
+    distance = distance_km(
+        torch.stack([described["latitude"], described["longitude"]], 1), module.grid.centers[batch["cell"]]
+    )
+    for row in module.summaries()["accuracy"]:
+        assert row["images"] == 60
+        assert row["within"] == pytest.approx(float((distance <= row["radius_km"]).double().mean()))
+    module.on_predict_start()
+    far = {**batch, "latlon": torch.tensor([[90.0, 0.0]]).expand(20, 2)}
+    place = module.predict_step(far)["latitude"]
+    near = [row["within"] for row in module.summaries()["accuracy"]]
+    assert near[2] == pytest.approx(float(((90 - place) * math.pi / 180 * EARTH_RADIUS_KM <= 2500).double().mean()))
     module.on_predict_start()
     assert module.summaries() == {}
 

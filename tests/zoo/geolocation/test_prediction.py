@@ -7,7 +7,7 @@ from zoo.geolocation.judge import MapJudge
 from zoo.geolocation.prediction import describe
 from zoo.geolocation.recall_vs_area import RecallVsArea
 from zoo.spectral.grids import HEALPixGrid
-from zoo.spectral.sphere import EARTH_AREA_KM2
+from zoo.spectral.sphere import EARTH_AREA_KM2, EARTH_RADIUS_KM
 
 GRID = HEALPixGrid(4)
 
@@ -70,3 +70,18 @@ def test_the_densest_cell_counts_as_the_predicted_place():
     judge = MapJudge(GRID)
     judge.update(torch.log_softmax(log_mass, 1), torch.tensor([7, 180]))
     assert float(judge.compute()["within_200km"]) == 0.5
+
+
+def test_distances_are_to_the_given_place():
+    """The truth lies in the densest cell, 300 km north of its centre."""
+    log_mass = torch.full((1, GRID.n), -10.0)
+    log_mass[:, 80] = 0.0
+    center = GRID.centers[80]
+    place = center + torch.tensor([300 / (math.pi / 180 * EARTH_RADIUS_KM), 0.0])
+    assert GRID.locate(place) == 80
+    near = {}
+    for name, latlon in {"cell": None, "place": place[None]}.items():
+        judge = MapJudge(GRID)
+        judge.update(torch.log_softmax(log_mass, 1), torch.tensor([80]), None, latlon)
+        near[name] = [float(judge.compute()[f"within_{radius}km"]) for radius in (200, 750)]
+    assert near == {"cell": [1.0, 1.0], "place": [0.0, 1.0]}
