@@ -1,11 +1,9 @@
 """Collocation on a product of nodes: the equation at free nodes, the conditions at the others.
 
 Along each coordinate, conditions B_j u = g_j are solved for the values at as many slots: u = E_j v + R_j g_j with free
-values v. A separable operator sum_j A_j acts on free values by the reduced matrices E_j^T-rows of A_j E_j, and
-
-    well-conditioned eigenvectors     of every A_j, by matrix products, corrected by the residual
-    two coordinates otherwise         A V + V B^T = F by Schur forms: first-order operators are far from normal
-    operators that are no such sum    GMRES, preconditioned by one; of nonlinear equations within Newton's iteration
+values v. A separable operator sum_j A_j acts on free values by the matrices A_j E_j, reduced to the free nodes' rows:
+`zoo.gppde.separable` solves for it. Operators that are no such sum are solved by GMRES, preconditioned by one;
+nonlinear equations by Newton's iteration around it.
 
 The bases say what is collocated: conditional means of a Gaussian process make the noise-free limit of conditioning on
 the equation at the nodes, without its standard deviation (given the grid values, there is none left at the nodes);
@@ -14,41 +12,29 @@ Chebyshev and Fourier bases make the classical spectral method.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import scipy.linalg
 import torch
 from scipy.sparse.linalg import LinearOperator, gmres
 from torch import Tensor
 
-from zoo.checks import require
 from zoo.gppde.bases import Basis
 from zoo.gppde.conditions import SideCondition
 from zoo.gppde.domain import mesh
 from zoo.gppde.grid_prior import along
+from zoo.gppde.newton import NotConvergedError, newton, relative_size
 from zoo.gppde.operators import Index, Operator
+from zoo.gppde.separable import Solver, solver_of_sum
 
-NEWTON_STEPS = 30
 NEWTON_TOLERANCE = 1e-11  # of the largest value, between two steps
-STAGNATION = 1e-6
+STAGNATION = 1e-6  # of steps that the rounding errors of differentiation make
 DENSE = 1600  # unknowns up to which a general operator is factorised
 GMRES_TOLERANCE = 1e-12
 GMRES_ROUND = 1e-6  # what one round leaves of the residual
 GMRES_FAILURE = 1e-5
 GMRES_STEPS = 100
 ROUNDS = 3
-CORRECTIONS = 5
-SOLVED = 1e-12
-WELL_CONDITIONED = 1e6  # of eigenvectors
-SINGULAR = 1e-15
-EIGENVECTOR_FAILURE = 1e-6
-
-Solver = Callable[[Tensor], Tensor]
-
-
-class NotConvergedError(RuntimeError):
-    """An iteration ended without an answer."""
 
 
 class Constraints:
@@ -172,22 +158,14 @@ class Collocation:
         return torch.stack(solutions).reshape((*lead, *shape))
 
     def _newton_of_one(self, source: Tensor, lift: Tensor) -> Tensor:
-        values, previous = lift, float("inf")
-        for _ in range(NEWTON_STEPS):
+        def step(values: Tensor) -> tuple[Tensor, float]:
             derivatives = {index: self.derivative(values, index) for index in self.operator.indices}
             jacobian, _ = self.operator.linearized(self.points, derivatives)
             residual = source - self.operator.apply(self.points, derivatives)
             change = self._extend(self._general_solver(jacobian, rounds=1)(self._at_free(residual)))
-            values = values + change
-            size = float(change.abs().max() / values.abs().max().clamp_min(1e-300))
-            # Small steps that no longer shrink are rounding errors of the differentiation.
-            if size <= NEWTON_TOLERANCE or (size <= STAGNATION and size > previous / 2):
-                return values
-            previous = size
-        raise NotConvergedError(
-            f"Newton's iteration for {self.operator.name} did not converge in {NEWTON_STEPS} steps; the last changed "
-            f"the solution by {size:.2g} of its size"
-        )
+            return values + change, relative_size(change, values + change)
+
+        return newton(step, lift, NEWTON_TOLERANCE, STAGNATION, self.operator.name)
 
     def _apply(self, coefficients: Mapping[Index, Tensor], values: Tensor) -> Tensor:
         """Return the linear operator at all nodes."""
@@ -271,88 +249,3 @@ class Collocation:
             matrix = matrix + coefficient.flatten()[:, None] * product
         factors = torch.linalg.lu_factor(matrix)
         return lambda right: torch.linalg.lu_solve(*factors, right.flatten()[:, None]).reshape(right.shape)
-
-
-def solver_of_sum(matrices: Sequence[Tensor]) -> Solver:
-    """Return the solver of (A_1 x 1 x .. + 1 x A_2 x .. + ..) V = F for any number of right sides (..., F_1, .., F_d).
-
-    Args:
-        matrices: A_j, (F_j, F_j).
-    """
-    if len(matrices) == 1:
-        factors = torch.linalg.lu_factor(matrices[0])
-        norm = float(torch.linalg.matrix_norm(matrices[0], 1))
-        _require_regular(scipy.linalg.lapack.dgecon(factors[0].numpy(), norm)[0])
-        return lambda right: torch.linalg.lu_solve(*factors, right.reshape(-1, right.size(-1)).mT).mT.reshape(
-            right.shape
-        )
-    eigenpairs = [torch.linalg.eig(matrix) for matrix in matrices]
-    conditions = [float(torch.linalg.cond(vectors)) for _, vectors in eigenpairs]
-    if len(matrices) == 2 and not max(conditions) < WELL_CONDITIONED:
-        return _sylvester(*matrices)
-    return _by_eigenvectors(matrices, eigenpairs)
-
-
-def _sylvester(a: Tensor, b: Tensor) -> Solver:
-    schur_a, basis_a = scipy.linalg.schur(a.numpy(), output="real")
-    schur_b, basis_b = scipy.linalg.schur(b.numpy().T, output="real")
-
-    def solve(right: Tensor) -> Tensor:
-        flat = right.reshape(-1, *right.shape[-2:]).numpy()
-        solutions = []
-        for one in flat:
-            triangular, scale, _ = scipy.linalg.lapack.dtrsyl(schur_a, schur_b, basis_a.T @ one @ basis_b)
-            solutions.append(basis_a @ (triangular / scale) @ basis_b.T)
-        return torch.from_numpy(np.stack(solutions)).reshape(right.shape)
-
-    return solve
-
-
-def _by_eigenvectors(matrices: Sequence[Tensor], decompositions: Sequence[tuple[Tensor, Tensor]]) -> Solver:
-    dimensions = len(matrices)
-    inverses = [torch.linalg.inv(vectors) for _, vectors in decompositions]
-    sums = torch.zeros((), dtype=torch.complex128)
-    for j, (eigvals, _) in enumerate(decompositions):
-        sums = sums + eigvals.reshape(-1, *[1] * (dimensions - j - 1))
-    _require_regular(float(sums.abs().min() / sums.abs().max()))
-
-    def approximate(right: Tensor) -> Tensor:
-        values = right.to(torch.complex128)
-        for j, inverse in enumerate(inverses):
-            values = along(inverse, values, j, dimensions)
-        values = values / sums
-        for j, (_, vectors) in enumerate(decompositions):
-            values = along(vectors, values, j, dimensions)
-        return values.real
-
-    def solve(right: Tensor) -> Tensor:
-        solution, residual = torch.zeros_like(right), right
-        smallest = float("inf")
-        for _ in range(CORRECTIONS):
-            candidate = solution + approximate(residual)
-            applied = torch.stack([along(matrix, candidate, j, dimensions) for j, matrix in enumerate(matrices)]).sum(0)
-            size = float((right - applied).abs().max())
-            if not size < smallest:
-                break
-            solution, residual, smallest = candidate, right - applied, size
-            if size <= SOLVED * float(right.abs().max()):
-                break
-        if smallest > EIGENVECTOR_FAILURE * float(right.abs().max()):
-            raise NotConvergedError(
-                f"the eigenvectors of the matrices of each coordinate solve the equation to {smallest:.2g} only: they "
-                "are nearly dependent, as those of first-order operators are; take fewer points"
-            )
-        return solution
-
-    return solve
-
-
-def _require_regular(reciprocal_condition: float) -> None:
-    """Raise a ValueError where the equation with these conditions has solutions without data."""
-    require(
-        reciprocal_condition > SINGULAR,
-        "operator",
-        f"singular, with a reciprocal condition of {reciprocal_condition:.1g},",
-        "an operator and conditions with one solution: at a resonance, as of Helmholtz's equation at an eigenvalue of "
-        "the box, any multiple of a standing wave could be added",
-    )

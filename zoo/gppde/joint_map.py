@@ -131,8 +131,10 @@ class JointMAP(nn.Module):
         return [SpectralMixture(self.kind, *own) for own in zip(*parts, strict=True)]
 
     def bases(self) -> list[GPBasis]:
-        """Return what continues grid values between the nodes, for each coordinate."""
-        return [GPBasis(kernel, grid, self.jitter) for kernel, grid in zip(self.kernels, self.grids, strict=True)]
+        """Return what continues grid values between the nodes, for each coordinate, without gradients."""
+        return [
+            GPBasis(kernel.detach(), grid, self.jitter) for kernel, grid in zip(self.kernels, self.grids, strict=True)
+        ]
 
     def terms(self) -> dict[str, Tensor]:
         """Return the parts of the objective for each instance, (...): prior energy and the two sums of squares.
@@ -170,8 +172,7 @@ class JointMAP(nn.Module):
         With a `background` this is the process without it.
         """
         index = self.operator.zero if derivative is None else derivative
-        with torch.no_grad():
-            return evaluate(self.bases(), self.solution, points, index)
+        return evaluate(self.bases(), self.solution.detach(), points, index)
 
     def extra(self) -> JointMAP:
         """Return a second process, for the low frequencies that the first leaves, on top of what this one has learned.

@@ -97,6 +97,10 @@ class SpectralMixture:
         log_factor = torch.as_tensor(factor, dtype=self.log_weight.dtype, device=self.log_weight.device).log()
         return SpectralMixture(self.kind, self.log_weight + log_factor[..., None], self.log_scale, self.frequency)
 
+    def detach(self) -> SpectralMixture:
+        """Return the kernel without gradients of its parameters."""
+        return SpectralMixture(self.kind, self.log_weight.detach(), self.log_scale.detach(), self.frequency.detach())
+
     def derivatives(self, lag: Tensor, orders: Iterable[int]) -> dict[int, Tensor]:
         """Return derivatives of k by the lag, by order.
 

@@ -4,12 +4,14 @@ import pytest
 import torch
 
 from zoo.gppde.bases import ChebyshevBasis, FourierBasis, GPBasis
-from zoo.gppde.collocation import Collocation, NotConvergedError, solver_of_sum
+from zoo.gppde.collocation import Collocation
 from zoo.gppde.conditions import Dirichlet, Initial, Neumann, Periodic, side_conditions
 from zoo.gppde.domain import Box, mesh
 from zoo.gppde.grid_prior import along
 from zoo.gppde.kernels import SpectralMixture
+from zoo.gppde.newton import NotConvergedError
 from zoo.gppde.operators import Advection, AllenCahn, Heat, Helmholtz, Linear, Poisson, SteadyBurgers
+from zoo.gppde.separable import solver_of_sum
 
 
 def chebyshev(box, count):

@@ -227,6 +227,22 @@ def test_an_unknown_coefficient_and_scattered_sensors():
     assert ((mean - u(points)).abs() <= 3 * deviation).double().mean() > 0.9
 
 
+def test_given_kernels_stay_while_a_coefficient_is_found():
+    u, box = lambda x: torch.sin(12 * x), Box((0,), (2,))
+    sensors = torch.tensor([0.2, 0.9, 1.7], dtype=torch.float64)
+    parameters = [[-1.0, 0.0], [0.0, 0.0], [0.0, 12 / (2 * math.pi)]]
+    kernel = SpectralMixture("stm", *torch.tensor(parameters, dtype=torch.float64))
+    operator = Linear({(2,): 1.0, (0,): Unknown("kappa", 40.0)})
+    observed = [Observations(sensors, u(sensors))]
+    solution = solve(operator, box, observed, (50 - 144) * u(box.grids(60)[0]), 60, kernels=kernel)
+    assert solution.coefficients["kappa"] == pytest.approx(50, abs=0.5)
+    assert torch.equal(solution.kernels[0].frequency, kernel.frequency)
+    assert torch.equal(solution.kernels[0].log_weight.diff(), kernel.log_weight.diff())
+    with pytest.raises(ValueError, match="known coefficients in a nonlinear"):
+        operator = Operator(1, operator.terms, lambda x, u, d: u**3)
+        solve(operator, box, [Dirichlet()], 1.0, 20)
+
+
 def test_samples_are_functions():
     solution = poisson(count=12)
     draws = solution.sample(POINTS, 50, seed=3)
