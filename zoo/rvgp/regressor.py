@@ -15,7 +15,6 @@ from typing import Any, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from zoo.checks import require, require_choice, require_positive
@@ -24,7 +23,7 @@ from zoo.rvgp.inference import Moments, Posterior
 from zoo.rvgp.kernels import KINDS, KNOTS, Kind, Normalization
 from zoo.rvgp.optimization import Optimum, minimize, minimize_many
 from zoo.spectral.connection import ConnectionLaplacian, connection_laplacian
-from zoo.spectral.point_graph import Array, Indices, check_points, pattern
+from zoo.spectral.point_graph import Array, Indices, check_points, components
 
 Observation = Literal["tangent", "ambient"]
 
@@ -328,7 +327,7 @@ class VectorFieldGP:
 
 def points_without_labels(geometry: ConnectionLaplacian, labelled: Indices) -> int:
     """Return the number of points that no path of the graph joins to a label."""
-    _, component = connected_components(pattern(geometry.edge_index, geometry.num_points), directed=False)
+    _, component = components(geometry.edge_index, geometry.num_points)
     return int((~np.isin(component, component[labelled])).sum())
 
 

@@ -17,15 +17,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import scipy.sparse
-import scipy.sparse.csgraph
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from zoo.checks import require, require_above, require_choice, require_positive
+from zoo.spectral.connection_eigenpairs import assemble, connection_eigenpairs, flipped
+from zoo.spectral.edge_weights import Weights, edge_weights
+from zoo.spectral.edge_weights import kernel_weights as kernel_weights
 from zoo.spectral.eigensolver import lowest_eigenpairs
 from zoo.spectral.frames import (
     agreement,
@@ -35,7 +36,7 @@ from zoo.spectral.frames import (
     principal_directions,
     transports,
 )
-from zoo.spectral.meshes import check_faces, cotangent_weights, mesh_edges, vertex_areas
+from zoo.spectral.meshes import check_faces, mesh_edges
 from zoo.spectral.orientation import Orientation, orient, synchronize
 from zoo.spectral.point_graph import (
     Array,
@@ -43,14 +44,14 @@ from zoo.spectral.point_graph import (
     Indices,
     Ties,
     check_points,
+    components,
     connect,
+    degrees,
+    edge_matrix,
     nearest_with_ties,
     neighbor_graph,
-    pattern,
     undirected,
 )
-
-Weights = Literal["unit", "gaussian", "cotan"]
 
 SHORT_CIRCUIT = 0.6
 """Agreement of tangent spaces below which an edge is reported: it joins two sheets, or crosses a sharp bend."""
@@ -101,7 +102,7 @@ class ConnectionLaplacian:
     @property
     def degree(self) -> Array:
         """The sum of the weights at each point, (n,)."""
-        return _row_sums(self.edge_index, self.weights, self.num_points)
+        return degrees(self.edge_index, self.weights, self.num_points)
 
     @cached_property
     def matrix(self) -> scipy.sparse.csr_matrix:
@@ -111,7 +112,7 @@ class ConnectionLaplacian:
     @cached_property
     def scalar_matrix(self) -> scipy.sparse.csr_matrix:
         """The graph Laplacian of the same weights, (n, n) float64."""
-        adjacency = _adjacency(self.edge_index, self.weights, self.num_points)
+        adjacency = edge_matrix(self.edge_index, self.weights, self.num_points)
         return (scipy.sparse.diags(self.degree) - adjacency).tocsr()
 
     @cached_property
@@ -132,7 +133,7 @@ class ConnectionLaplacian:
 
     def scalar_eigenpairs(self, k: int, snap: bool = False) -> tuple[Array, Array]:
         """Return the lowest eigenpairs of the graph Laplacian, (m,) and (n, m), scaled so that u^T M u = n."""
-        values, vectors = lowest_eigenpairs(self.scalar_matrix, k, _mass_or_none(self.mass), snap)
+        values, vectors = lowest_eigenpairs(self.scalar_matrix, k, self.mass, snap)
         return values, np.real(vectors) * np.sqrt(self.num_points)
 
     def diagnostics(self) -> Diagnostics:
@@ -142,7 +143,7 @@ class ConnectionLaplacian:
         pairs = self.eigvals[: len(self.eigvals) // 2 * 2].reshape(-1, 2)
         doubling = float(np.abs(pairs[:, 1] - pairs[:, 0]).max()) if self.dim == 2 and len(pairs) else None
         return Diagnostics(
-            components=_components(self.edge_index, self.num_points),
+            components=components(self.edge_index, self.num_points)[0],
             orientable=self.orientation.orientable,
             orientation_defect=self.orientation.defect,
             inconsistent_edges=len(self.orientation.inconsistent) // 2,
@@ -242,15 +243,15 @@ def connection_laplacian(
     orientation = synchronize(graph, np.linalg.det(rotations).round(), agreement(basis, graph), len(cloud))
     if frames is None and orientation.orientable:
         basis = orient(basis, orientation.signs)
-        rotations = _flipped(rotations, graph, orientation.signs)
+        rotations = flipped(rotations, graph, orientation.signs)
 
-    edge_weights, mass, width = _weights(cloud, graph, triangles, weights, bandwidth, alpha)
-    eigvals, eigvecs = _eigenpairs(graph, edge_weights, rotations, mass, orientation, frames is not None, k, snap_k)
+    values, mass, width = edge_weights(cloud, graph, triangles, weights, bandwidth, alpha)
+    eigvals, eigvecs = connection_eigenpairs(graph, values, rotations, mass, orientation, frames is not None, k, snap_k)
     return ConnectionLaplacian(
         points=cloud,
         frames=basis,
         edge_index=graph,
-        weights=edge_weights,
+        weights=values,
         transports=rotations,
         mass=mass,
         eigvals=eigvals,
@@ -260,23 +261,6 @@ def connection_laplacian(
         bandwidth=width,
         alpha=alpha,
     )
-
-
-def assemble(edge_index: Indices, weights: Array, rotations: Array, num_points: int) -> scipy.sparse.csr_matrix:
-    """Return the connection Laplacian of edges with weights (E,) and transports (E, d, d): (n d, n d)."""
-    dim = rotations.shape[1]
-    source, target = edge_index
-    counts = np.bincount(source, minlength=num_points)
-    starts = np.concatenate([[0], np.cumsum(counts)])
-    shape = (num_points * dim, num_points * dim)
-    blocks = scipy.sparse.bsr_matrix((-weights[:, None, None] * rotations, target, starts), shape=shape)
-    degree = _row_sums(edge_index, weights, num_points)
-    return (blocks.tocsr() + scipy.sparse.diags(np.repeat(degree, dim))).tocsr()
-
-
-def kernel_weights(squared_distances: Array, bandwidth: float | None) -> Array:
-    """Return the weights of edges of the squared lengths (E,): Gaussian, or one without a bandwidth."""
-    return np.ones_like(squared_distances) if bandwidth is None else np.exp(-squared_distances / bandwidth)
 
 
 def _graph(
@@ -318,94 +302,3 @@ def _frames(
     else:
         check_dimension(dim, cloud, size)
     return np.ascontiguousarray(directions[:, :, :dim]), singular_values
-
-
-def _weights(
-    cloud: Array,
-    graph: Indices,
-    faces: Indices | None,
-    weights: Weights,
-    bandwidth: float | None,
-    alpha: float | None,
-) -> tuple[Array, Array, float | None]:
-    n, (source, target) = len(cloud), graph
-    if weights == "cotan":
-        assert faces is not None  # checked at the door
-        areas = vertex_areas(cloud, faces)
-        return cotangent_weights(cloud, faces, graph), areas / areas.mean(), None
-    squares = ((cloud[source] - cloud[target]) ** 2).sum(1)
-    if weights == "gaussian":
-        bandwidth = float(np.median(squares)) if bandwidth is None else bandwidth
-        require_above(0, bandwidth=bandwidth)
-    values = kernel_weights(squares, bandwidth)
-    if alpha is None:
-        return values, np.ones(n), bandwidth
-    density = 1 + _row_sums(graph, values, n)
-    values = values / (density[source] * density[target]) ** alpha
-    degree = _row_sums(graph, values, n)
-    return values / degree.mean(), degree / degree.mean(), bandwidth
-
-
-def _eigenpairs(
-    graph: Indices,
-    weights: Array,
-    rotations: Array,
-    mass: Array,
-    orientation: Orientation,
-    flip: bool,
-    k: int | None,
-    snap: bool,
-) -> tuple[Array, Array]:
-    n, dim = len(mass), rotations.shape[1]
-    k = n * dim if k is None else k
-    require_positive(k=k)
-    require(k <= n * dim, "k", k, f"an integer from 1 to {n * dim}, points times dimension; or None for all")
-    if dim == 2 and orientation.orientable:
-        signs = orientation.signs if flip else np.ones(n)
-        values, vectors = _complex_eigenpairs(graph, weights, _flipped(rotations, graph, signs), mass, k, snap)
-        vectors[:, 1] *= signs[:, None]
-    else:
-        matrix = assemble(graph, weights, rotations, n)
-        repeated = None if _mass_or_none(mass) is None else np.repeat(mass, dim)
-        values, flat = lowest_eigenpairs(matrix, k, repeated, snap)
-        vectors = np.real(flat).reshape(n, dim, -1)
-    return values, np.ascontiguousarray(vectors) * np.sqrt(n * dim)
-
-
-def _complex_eigenpairs(
-    graph: Indices, weights: Array, rotations: Array, mass: Array, k: int, snap: bool
-) -> tuple[Array, Array]:
-    """Solve for z = v_1 + i v_2 on an oriented surface: half of the size, and every eigenvalue twice in real terms."""
-    n, half = len(mass), (k + 1) // 2
-    phases = weights * (rotations[:, 0, 0] + 1j * rotations[:, 1, 0])
-    degree = _row_sums(graph, weights, n)
-    hermitian = (scipy.sparse.diags(degree) - _adjacency(graph, phases, n)).tocsr()
-    values, vectors = lowest_eigenpairs(hermitian, half, _mass_or_none(mass), snap)
-    turned = 1j * vectors
-    pairs = np.stack([np.stack([vectors.real, vectors.imag], 1), np.stack([turned.real, turned.imag], 1)], axis=-1)
-    count = 2 * len(values) if snap else k
-    return np.repeat(values, 2)[:count], pairs.reshape(n, 2, -1)[:, :, :count].copy()
-
-
-def _row_sums(edge_index: Indices, values: Array, num_points: int) -> Array:
-    return np.bincount(edge_index[0], weights=values, minlength=num_points).astype(np.float64)
-
-
-def _adjacency(edge_index: Indices, values: Array, num_points: int) -> scipy.sparse.csr_matrix:
-    return scipy.sparse.csr_matrix((values, (edge_index[0], edge_index[1])), shape=(num_points, num_points))
-
-
-def _mass_or_none(mass: Array) -> Array | None:
-    return None if (mass == 1).all() else mass
-
-
-def _flipped(rotations: Array, edge_index: Indices, signs: Array) -> Array:
-    """Return transports between frames whose last column is flipped where signs are -1."""
-    result = rotations.copy()
-    result[:, -1, :] *= signs[edge_index[0], None]
-    result[:, :, -1] *= signs[edge_index[1], None]
-    return result
-
-
-def _components(edge_index: Indices, num_points: int) -> int:
-    return scipy.sparse.csgraph.connected_components(pattern(edge_index, num_points), directed=False)[0]

@@ -63,7 +63,7 @@ def lowest_eigenpairs(
         k = size
     require_positive(k=k)
     require(k <= size, "k", k, f"an integer from 1 to {size}, the number of rows")
-    root = None if mass is None else np.sqrt(mass)
+    root = None if mass is None or (mass == 1).all() else np.sqrt(mass)
     if root is not None:
         inverse = scipy.sparse.diags(1 / root)
         matrix = inverse @ matrix @ inverse

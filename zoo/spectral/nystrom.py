@@ -14,7 +14,8 @@ from scipy.spatial import KDTree
 from torch import Tensor
 
 from zoo.checks import require
-from zoo.spectral.connection import ConnectionLaplacian, kernel_weights
+from zoo.spectral.connection import ConnectionLaplacian
+from zoo.spectral.edge_weights import kernel_weights
 from zoo.spectral.frames import nearest_orthogonal, principal_directions
 from zoo.spectral.point_graph import Array, Indices, check_points, sum_at
 

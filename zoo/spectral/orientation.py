@@ -14,7 +14,7 @@ import scipy.sparse
 from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 
 from zoo.spectral.eigensolver import lowest_eigenpairs
-from zoo.spectral.point_graph import Array, Indices
+from zoo.spectral.point_graph import Array, Indices, degrees, edge_matrix
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def synchronize(edge_index: Indices, determinants: Array, confidence: Array, num
     inconsistent = _disagreeing(edge_index, determinants, signs)
     if not inconsistent.size:
         return Orientation(signs, inconsistent, 0.0)
-    degree = np.bincount(edge_index[0], minlength=num_nodes).astype(np.float64)
-    signed = scipy.sparse.csr_matrix((determinants, (edge_index[0], edge_index[1])), shape=(num_nodes, num_nodes))
+    degree = degrees(edge_index, np.ones_like(determinants), num_nodes)
+    signed = edge_matrix(edge_index, determinants, num_nodes)
     values, vectors = lowest_eigenpairs((scipy.sparse.diags(degree) - signed).tocsr(), 1)
     spectral = np.where(vectors[:, 0] < 0, -1.0, 1.0)
     other = _disagreeing(edge_index, determinants, spectral)
@@ -68,11 +68,9 @@ def _disagreeing(edge_index: Indices, determinants: Array, signs: Array) -> Indi
 
 
 def _along_forest(edge_index: Indices, determinants: Array, confidence: Array, num_nodes: int) -> Array:
-    shape = (num_nodes, num_nodes)
-    source, target = edge_index
     doubt = 2.0 - confidence  # positive: a zero would be no edge
-    forest = minimum_spanning_tree(scipy.sparse.csr_matrix((doubt, (source, target)), shape=shape))
-    product = scipy.sparse.csr_matrix((determinants, (source, target)), shape=shape)
+    forest = minimum_spanning_tree(edge_matrix(edge_index, doubt, num_nodes))
+    product = edge_matrix(edge_index, determinants, num_nodes)
     number, labels = connected_components(forest, directed=False)
     # One root for all components, so that one search visits them all.
     roots = np.unique(labels, return_index=True)[1]

@@ -6,7 +6,7 @@ Graphs have edges in both directions, sorted by source and then by target, witho
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse
@@ -126,10 +126,21 @@ def undirected(edge_index: Indices, num_nodes: int) -> Indices:
     return np.stack([keys // num_nodes, keys % num_nodes])
 
 
-def pattern(edge_index: Indices, num_nodes: int) -> scipy.sparse.csr_matrix:
-    """Return the graph as a sparse matrix of ones, (n, n)."""
+def edge_matrix(edge_index: Indices, values: NDArray[Any], num_nodes: int) -> scipy.sparse.csr_matrix:
+    """Return values (E,) of edges as a sparse matrix (n, n)."""
+    return scipy.sparse.csr_matrix((values, (edge_index[0], edge_index[1])), shape=(num_nodes, num_nodes))
+
+
+def degrees(edge_index: Indices, values: Array, num_nodes: int) -> Array:
+    """Return the sums (n,) of the values (E,) of all edges with the same source."""
+    return np.bincount(edge_index[0], weights=values, minlength=num_nodes).astype(np.float64)
+
+
+def components(edge_index: Indices, num_nodes: int) -> tuple[int, Indices]:
+    """Return the number of components of a graph, and of which of them each node is, (n,)."""
     ones = np.ones(edge_index.shape[1])
-    return scipy.sparse.csr_matrix((ones, (edge_index[0], edge_index[1])), shape=(num_nodes, num_nodes))
+    number, labels = connected_components(edge_matrix(edge_index, ones, num_nodes), directed=False)
+    return int(number), labels
 
 
 def sum_at(source: Indices, values: Array, num_nodes: int) -> Array:
@@ -151,7 +162,7 @@ def connect(points: Array, edge_index: Indices, disconnected: Disconnected = "ra
         ValueError: the graph is not connected, and is to be.
     """
     require_choice("disconnected", disconnected, ("raise", "join", "keep"))
-    number, labels = connected_components(pattern(edge_index, len(points)), directed=False)
+    number, labels = components(edge_index, len(points))
     if number == 1 or disconnected == "keep":
         return edge_index
     if disconnected == "raise":
@@ -165,7 +176,7 @@ def connect(points: Array, edge_index: Indices, disconnected: Disconnected = "ra
     while number > 1:
         added = [_nearest_elsewhere(points, labels == label) for label in range(number)]
         edge_index = undirected(np.concatenate([edge_index, np.array(added).T], axis=1), len(points))
-        number, labels = connected_components(pattern(edge_index, len(points)), directed=False)
+        number, labels = components(edge_index, len(points))
     return edge_index
 
 
