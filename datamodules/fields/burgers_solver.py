@@ -11,6 +11,7 @@ from scipy.fft import irfft, rfft
 
 from datamodules.fields.arrays import Array
 from datamodules.fields.random_fields import complex_noise, periodic_line_field
+from datamodules.fields.runge_kutta import runge_kutta_step
 
 VISCOSITY = 0.1
 TIME_STEP = 1e-3
@@ -40,12 +41,7 @@ def solve_burgers(u: Array, time: float, viscosity: float = VISCOSITY, time_step
 
     v = rfft(u)
     for _ in range(steps):
-        a = h * slope(v)
-        damped = half * v
-        b = h * slope(damped + half * a / 2)
-        c = h * slope(damped + b / 2)
-        d = h * slope(half * (damped + c))
-        v = half * (damped + half * a / 6 + (b + c) / 3) + d / 6
+        v = runge_kutta_step(v, slope, half, h)
     return irfft(v, s)
 
 

@@ -13,6 +13,7 @@ from scipy.fft import irfft2, rfft2
 
 from datamodules.fields.arrays import Array
 from datamodules.fields.random_fields import complex_noise, periodic_square_field
+from datamodules.fields.runge_kutta import runge_kutta_step
 
 VISCOSITY = 1e-5
 TIME_STEP = 1e-2
@@ -63,12 +64,7 @@ def solve_navier_stokes(
         h = float(end - time) / steps  # a Python number leaves float32 as it is
         half = np.exp(-viscosity * square * h / 2).astype(w.dtype)
         for _ in range(steps):
-            a = h * slope(spectrum)
-            damped = half * spectrum
-            b = h * slope(damped + half * a / 2)
-            c = h * slope(damped + b / 2)
-            d = h * slope(half * (damped + c))
-            spectrum = half * (damped + half * a / 6 + (b + c) / 3) + d / 6
+            spectrum = runge_kutta_step(spectrum, slope, half, h)
         frames.append(irfft2(spectrum, s=(s, s)))
         time = end
     return np.stack(frames, axis=-1)
