@@ -16,6 +16,10 @@ it is `SurfaceDataModule.points`.
 Earth: B photographs, as what K-class heads and other predictors say of them. A batch is a dict, and a single sample a
 dict without the dimension B; a user's own have no `TRUE_CELL` and no `STRATUM`, maybe `LATLON`, and any of `VIEW`,
 `COVER` and `POPULATION` may be log-densities (B, N) on all N cells of the grid, without the gates then.
+
+Fields: B samples in the units of the benchmark, on a grid, whose axes are between those of samples and channels, or at
+N points, where `INPUT` is absent. A batch is a dict, and a single sample a dict without the dimension B; a user's own
+fields for prediction have no `TARGET`.
 """
 
 X = "x"
@@ -67,7 +71,8 @@ DIFFICULT = "difficult"
 """(B, K) bool, whether the annotators marked the object as difficult to see, padded with False."""
 
 MASK = "mask"
-"""(B, H, W) uint8: 0 background, 1 object, 255 ignored."""
+"""(B, H, W) uint8: 0 background, 1 object, 255 ignored; of fields (B, *grid, 1) float32, 1 where there is material, 0
+in voids, where predictions are set to zero; only where there are any."""
 
 SIZE = "size"
 """(B, 2) int64, height and width of the original image in pixels."""
@@ -137,3 +142,15 @@ BUCKET = "bucket"
 
 GATE = "gate"
 """(B, 2) float32, the expected bucket as a number from 0 to 1, and the largest posterior of the cover."""
+
+INPUT = "input"
+"""(B, *grid, C) float32, fields that are given; of time series, the frames that are given, the oldest first."""
+
+TARGET = "target"
+"""(B, *grid, C) or (B, N, C) float32, fields that are to be predicted; of time series, the frames that follow."""
+
+POSITIONS = "positions"
+"""(B, N, 2) float32, the points of a cloud."""
+
+CODE = "code"
+"""(B, K) float32, numbers that describe the geometry of a cloud; only where there are any."""

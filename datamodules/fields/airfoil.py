@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from datamodules.fields import keys
+from datamodules import keys
 from datamodules.fields.arrays import Array
 from datamodules.fields.module import FieldDataModule
 from datamodules.fields.reading import read_array

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from datamodules.fields import keys
+from datamodules import keys
 from datamodules.fields.arrays import Array
 from datamodules.fields.burgers_solver import TIME_STEP, burgers_samples
 from datamodules.fields.module import FieldDataModule, published_split

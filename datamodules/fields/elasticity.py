@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from datamodules.fields import keys
+from datamodules import keys
 from datamodules.fields.arrays import Array
 from datamodules.fields.elasticity_solver import CODE_POINTS, elasticity_samples
 from datamodules.fields.module import FieldDataModule, published_split
 from datamodules.fields.reading import read_array
 from datamodules.module import require_integer
+from datamodules.samples import TensorSamples
 from zoo.checks import require
 
 POINT_FILES = tuple(f"Random_UnitCell_{name}_10.npy" for name in ("XY", "rr", "sigma"))
@@ -129,6 +130,11 @@ class ElasticityGrid(_UnitCell):
     def input_shapes(self) -> dict[str, tuple[int, int]]:
         """Return the axes and channels of the mask."""
         return {keys.INPUT: (4, 1)}
+
+    def read_inputs(self, path: str) -> tuple[list[str], TensorSamples]:
+        """Read a user's own masks, see `FieldDataModule`; they are 0 in voids, where predictions are set to 0, too."""
+        names, samples = super().read_inputs(path)
+        return names, TensorSamples({**samples.entries, keys.MASK: samples.entries[keys.INPUT]})
 
     def read(self, root: Path) -> dict[str, dict[str, Array]]:
         """Return the splits from the original files, mask and sigma (41, 41, 2000)."""

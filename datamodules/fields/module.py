@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.fields import keys
+from datamodules import keys
 from datamodules.fields.arrays import Array
 from datamodules.fields.generation import SPLITS, Sampler, generate
 from datamodules.fields.reading import list_arrays, read_array
@@ -18,11 +18,9 @@ from datamodules.module import Samples, ZooDataModule, require_integer
 from datamodules.samples import Batch, Sample, TensorSamples, collate
 from zoo.checks import require, require_choice
 
-INPUT_KEYS = (keys.INPUT, keys.MASK, keys.POSITIONS, keys.CODE)
-
 
 class FieldDataModule(ZooDataModule):
-    """Base of benchmarks on fields: batches are dicts of tensors with the entries of `datamodules.fields.keys`.
+    """Base of benchmarks on fields: batches are dicts of tensors with the entries of `datamodules.keys`.
 
     Fields come from the original files in `root`, and where there is a solver they are generated without. Subclasses
     set `files` and define `read`; and for solvers `sampler`, `sampler_arguments` and `entries_of`.

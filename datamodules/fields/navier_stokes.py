@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from datamodules.fields import keys
+from datamodules import keys
 from datamodules.fields.arrays import Array
 from datamodules.fields.module import FieldDataModule, published_split
 from datamodules.fields.navier_stokes_solver import TIME_STEP, navier_stokes_samples

@@ -178,6 +178,14 @@ def test_own_points(tmp_path):
     assert names == ["0", "1"] and sorted(samples[1]) == ["code", "positions"]
 
 
+def test_own_masks_stay_masks(tmp_path):
+    mask = (random(2, 20, 20) > 0).astype(np.float32)
+    np.save(tmp_path / "own.npy", mask)
+    _, samples = ElasticityGrid(**SMALL[ElasticityGrid]).read_inputs(str(tmp_path / "own.npy"))
+    assert sorted(samples[1]) == ["input", "mask"]
+    np.testing.assert_array_equal(samples[1]["mask"], mask[1, ..., None])
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
