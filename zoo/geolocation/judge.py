@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.geolocation.great_circle import within_radii
+from zoo.geolocation.ranking import densities
 from zoo.geolocation.recall_vs_area import RecallVsArea
 from zoo.spectral.grids import Grid
 from zoo.spectral.sphere import EARTH_AREA_KM2
@@ -60,7 +61,9 @@ class MapJudge(RecallVsArea):
         areas, centers = self.grid.areas.to(truth.device), self._centers.to(truth.device)
         bits = (at_truth - (areas[truth] / EARTH_AREA_KM2).log()) / math.log(2)
         self.information = self.information.index_add(0, group, bits)
-        best = centers[(log_mass if self._equal else log_mass - areas.log().to(log_mass)).argmax(1)]
+        density, _ = densities(log_mass, truth, areas, log=True)
+        assert isinstance(density, Tensor)
+        best = centers[density.argmax(1)]
         within = within_radii(best, centers[truth] if latlon is None else latlon.to(truth.device), RADII_KM)
         self.within = self.within.index_add(0, group, within.to(torch.int64))
 

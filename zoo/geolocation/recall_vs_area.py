@@ -24,7 +24,9 @@ from torchmetrics import Metric
 
 from zoo.checks import require, require_above, require_choice
 from zoo.geolocation.indices import check_indices
-from zoo.geolocation.searched_area import TIES, TILE, Scores, Searched, Ties, scores_between, searched_area
+from zoo.geolocation.quantiles import area_of_ramps, first_reaching
+from zoo.geolocation.ranking import densities
+from zoo.geolocation.searched_area import TIES, TILE, Scores, Searched, Ties, searched_area
 from zoo.spectral.grids import Grid, check_areas
 from zoo.spectral.sphere import DISCS_KM, EARTH_AREA_KM2, cap_area_km2, check_latlon, distance_km
 
@@ -110,7 +112,6 @@ class RecallVsArea(Metric):
         self.grid, self.ties, self.rank_by, self.tile = grid, ties, rank_by, tile
         self.budgets_km2, self.min_area_km2, self.keep_ranks = budgets, min_area_km2, keep_ranks
         self.strata = None if strata is None else list(strata)
-        self._equal = bool((grid.areas == grid.areas[0]).all())
         groups, size, bins = len(self.strata or [""]), len(budgets), len(HISTOGRAM) + 1
         integers = {
             "images": (groups,),
@@ -166,7 +167,8 @@ class RecallVsArea(Metric):
         if truth.is_floating_point() or truth.dim() == 2:
             truth = self.grid.locate(truth.cpu()).to(truth.device)
         require(truth.dim() == 1, "truth.shape", tuple(truth.shape), "(B,) cells, or (B, 2) places")
-        scores, truth_scores = self._ranked(scores, truth, truth_scores, log)
+        if self.rank_by == "density":
+            scores, truth_scores = densities(scores, truth, self.grid.areas, log=log, truth_scores=truth_scores)
         searched = searched_area(scores, truth, self.grid.areas, truth_scores=truth_scores, tile=self.tile)
         masses = self.rank_by == "density" and not log
         missed = searched.score <= 0 if masses else torch.isneginf(searched.score)
@@ -196,36 +198,6 @@ class RecallVsArea(Metric):
         self._computed = None
         self._update_count += 1
         self._add(Searched(area, nothing, nothing, -area), torch.zeros_like(area, dtype=torch.bool), weight, stratum)
-
-    def _ranked(
-        self, scores: Scores, truth: Tensor, truth_scores: Tensor | None, log: bool
-    ) -> tuple[Scores, Tensor | None]:
-        if self.rank_by == "score":
-            return scores, truth_scores
-        areas, images = self.grid.areas, len(truth)
-
-        def density(mass: Tensor, area: Tensor, name: str = "scores") -> Tensor:
-            if not log:
-                allowed = "masses >= 0, or their logarithms with log=True, or rank_by='score'"
-                require(not bool((mass < 0).any()), name, "negative masses", allowed)
-            # Equal areas change no order, and a division could make ties of what differed in the last digit.
-            if self._equal:
-                return mass
-            # In half precision an area of a million km^2 is infinite.
-            mass = mass.to(torch.promote_types(mass.dtype, torch.float32))
-            area = area.to(mass)
-            return mass - area.log() if log else mass / area
-
-        if truth_scores is not None:
-            shape = tuple(truth_scores.shape)
-            require(shape == (images,), "truth_scores.shape", shape, f"{(images,)}, a score for each image")
-            truth_scores = density(truth_scores, areas[truth.cpu()], "truth_scores")
-        if isinstance(scores, Tensor):
-            shape, needed = tuple(scores.shape), (images, self.grid.n)
-            require(shape == needed, "scores.shape", shape, f"{needed}")
-            return density(scores, areas), truth_scores
-        given = scores
-        return lambda first, last: density(scores_between(given, first, last, images), areas[first:last]), truth_scores
 
     def _add(self, searched: Searched, missed: Tensor, weight: Tensor | None, stratum: Tensor | None) -> None:
         number, device = len(searched.before), searched.before.device
@@ -347,13 +319,13 @@ class RecallVsArea(Metric):
         if self.keep_ranks:
             ranks = self._ranks(self._groups(stratum))
             if self.ties == "linear" and len(ranks):
-                return _area_of_ramps(before=ranks[:, 3], tied=ranks[:, 4], weight=ranks[:, 2], share=recall)
+                return area_of_ramps(before=ranks[:, 3], tied=ranks[:, 4], weight=ranks[:, 2], share=recall)
             return self._quantile(self._groups(stratum), recall)
         areas, found = self.curve(stratum)
         if bool(torch.isnan(found).any()):
             return torch.full((), math.nan, dtype=torch.float64, device=found.device)
-        # A little less, as sums of weights are rounded; the last area is the Earth.
-        return areas[torch.searchsorted(found, recall * (1 - 1e-12)).clamp(max=len(areas) - 1)]
+        # The last area is the Earth.
+        return first_reaching(areas, found, recall)
 
     def curve(self, stratum: str | None = None) -> tuple[Tensor, Tensor]:
         """Return 2049 areas in km^2 and the recall at each of them, as `compute` would give it at these budgets.
@@ -403,9 +375,7 @@ class RecallVsArea(Metric):
             values, weights = HISTOGRAM.to(counts.device)[kept.clamp(max=len(HISTOGRAM) - 1)], counts[kept].cumsum(0)
         if len(values) == 0:
             return torch.full((), math.nan, dtype=torch.float64, device=self.images.device)
-        # A little less, as sums of weights are rounded.
-        wanted = share * weights[-1] * (1 - 1e-12)
-        return values[torch.searchsorted(weights, wanted).clamp(max=len(values) - 1)]
+        return first_reaching(values, weights, share * weights[-1])
 
     def plot(self, val: Any = None, ax: Axes | None = None, delta: float = 0.05) -> tuple[Figure, Axes]:
         """Draw the curve, or one for each stratum, with the band in which it lies with probability 1 - delta.
@@ -420,30 +390,6 @@ class RecallVsArea(Metric):
         from zoo.geolocation.figures import draw_recall
 
         return draw_recall({"": self}, ax, delta)
-
-
-def _area_of_ramps(before: Tensor, tied: Tensor, weight: Tensor, share: float) -> Tensor:
-    """Return the least area at which images (M,), each found evenly from `before` to `before + tied`, reach a share."""
-    wanted = share * weight.sum() * (1 - 1e-12)
-    corners = torch.cat([before, before + tied]).unique()
-
-    def found(area: Tensor, at_once: bool = True) -> Tensor:
-        """Return the weight found within an area, with or without what is found at once there."""
-        ramp = ((area - before) / tied).clamp(0, 1)
-        step = (area >= before) if at_once else (area > before)
-        return (torch.where(tied > 0, ramp, step.to(ramp)) * weight).sum()
-
-    low, high = 0, len(corners) - 1
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if bool(found(corners[middle]) >= wanted) else (middle + 1, high)
-    end = corners[low]
-    reached = found(end, at_once=False)
-    if low == 0 or bool(reached < wanted):
-        return end
-    start = corners[low - 1]
-    least = found(start)
-    return start + (end - start) * ((wanted - least) / (reached - least)).clamp(0, 1)
 
 
 def recall_vs_area(
