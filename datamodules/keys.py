@@ -20,6 +20,10 @@ dict without the dimension B; a user's own have no `TRUE_CELL` and no `STRATUM`,
 Fields: B samples in the units of the benchmark, on a grid, whose axes are between those of samples and channels, or at
 N points, where `INPUT` is absent. A batch is a dict, and a single sample a dict without the dimension B; a user's own
 fields for prediction have no `TARGET`.
+
+PDEs: B instances of a problem on a box with d coordinates, which share its regular grid of N_1, .., N_d nodes and the n
+points where they are asked. A batch is a dict, and a single sample a dict without the dimension B; there is no `EXACT`
+where the solution is not known, nor for a user's own points.
 """
 
 X = "x"
@@ -154,3 +158,16 @@ POSITIONS = "positions"
 
 CODE = "code"
 """(B, K) float32, numbers that describe the geometry of a cloud; only where there are any."""
+
+SOURCE = "source"
+"""(B, N_1, .., N_d) float64, right side of the equation on the grid."""
+
+BOUNDARY = "boundary"
+"""(B, N_b) float64, the solution at the nodes of the sides, lower before upper, coordinate after coordinate; corners
+repeat."""
+
+POINTS = "points"
+"""(B, n, d) float64, where the solution is asked for."""
+
+EXACT = "exact"
+"""(B, n) float64, the solution there."""

@@ -11,22 +11,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from datamodules.keys import BOUNDARY, EXACT, POINTS, SOURCE
 from datamodules.module import Samples, ZooDataModule, require_integer
 from datamodules.pdes.problem import PDEProblem, read_problem
 from datamodules.pdes.published import PROBLEMS, Published
 from zoo.checks import require, require_finite
-
-SOURCE = "source"
-"""(B, N_1, .., N_d) float64, f on the grid."""
-
-BOUNDARY = "boundary"
-"""(B, N_b) float64, u at the nodes of the sides, lower before upper, coordinate after coordinate; corners repeat."""
-
-POINTS = "points"
-"""(B, n, d) float64, where the solution is asked for."""
-
-EXACT = "exact"
-"""(B, n) float64, the solution there; absent where it is not known."""
 
 RANDOM_POINTS = 1000  # of validation
 TEST_POINTS = {1: 300, 2: 300, 3: 40}  # along each coordinate, of test; as published in one and two dimensions
@@ -36,10 +25,11 @@ DEFAULT_POINTS = {1: 200, 2: 60, 3: 16}
 class HighFrequencyPDE(ZooDataModule):
     """One of the published problems with an exact solution, or a problem from a file; many instances differ in noise.
 
-    A sample is an instance of the problem: a dict with the entries above. One instance is one sample, so an epoch of
-    one batch is one step of an optimiser. Training asks for the solution nowhere; validation asks at random points,
-    test on the published grid of 300 points along each coordinate, with both ends. The numbers published are minima
-    over test errors during the run: compare final errors with them with care.
+    A sample is an instance of the problem: a dict of `SOURCE`, `BOUNDARY`, `POINTS` and `EXACT`, see `datamodules.keys`.
+    One instance is one sample, so an epoch of one batch is one step of an optimiser. Training asks for the solution
+    nowhere; validation asks at random points, test on the published grid of 300 points along each coordinate, with both
+    ends, or of 40 in three dimensions. The numbers published are minima over test errors during the run: compare final
+    errors with them with care.
 
     Args:
         problem: a name among `datamodules.pdes.published.PROBLEMS`, or the path of a problem file, see

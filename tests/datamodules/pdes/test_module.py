@@ -3,8 +3,8 @@ import json
 import pytest
 import torch
 
+from datamodules.keys import BOUNDARY, EXACT, POINTS, SOURCE
 from datamodules.pdes import HighFrequencyPDE
-from datamodules.pdes.module import BOUNDARY, EXACT, POINTS, SOURCE
 from datamodules.pdes.published import PROBLEMS, TWELVE
 from zoo.gppde import Box, Dirichlet, solve
 from zoo.gppde.domain import mesh
@@ -108,6 +108,11 @@ def test_own_problems_and_points(tmp_path):
 def test_bad_arguments_are_named(arguments, error):
     with pytest.raises(error, match=next(iter(arguments))):
         HighFrequencyPDE(**arguments)
+
+
+def test_unknown_problems_are_named():
+    with pytest.raises(ValueError, match="problem='navier' is not allowed; give one of poisson_1d-single_sin"):
+        HighFrequencyPDE("navier")
 
 
 LINES = [name for name in PROBLEMS if PROBLEMS[name].problem.dimensions == 1]
