@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import math
+import sys
 from collections.abc import Callable, Sequence
 
 import torch
@@ -23,6 +24,7 @@ from zoo.checks import require
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 60
+LARGEST = sys.float_info.max  # literals beyond are infinite in floating point, or too long for it
 
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "sin": torch.sin,
@@ -80,7 +82,7 @@ class Expression:
     def _check(self, node: ast.expr, variables: set[str], depth: int) -> None:
         require(depth <= MAX_DEPTH, "expression", self.text[:80], f"a formula nested at most {MAX_DEPTH} deep")
         match node:
-            case ast.Constant(value=value) if type(value) in (int, float):
+            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool) and value <= LARGEST:
                 pass
             case ast.Name(id=name) if name in variables:
                 self.used.add(name)

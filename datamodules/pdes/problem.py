@@ -74,8 +74,9 @@ class PDEProblem:
         for lower, upper in zip(self.lower, self.upper, strict=True):
             require(lower < upper, "domain", self.domain, "lower ends below upper ends")
         require(bool(self.linear) or self.nonlinear is not None, "linear", self.linear, "at least one term")
+        indices = [self.index(derivative) for derivative in self.linear]
+        require(len(set(indices)) == len(indices), "linear", sorted(self.linear), "each derivative by one name")
         for derivative, coefficient in self.linear.items():
-            self.index(derivative)
             self._add(f"linear {derivative}", coefficient, names)
         if self.nonlinear is not None:
             derivatives = re.findall(r"\bu_[a-z]+\b", self.nonlinear)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from datamodules.pdes.problem import PDEProblem
-from zoo.checks import require_choice
 
 
 @dataclass(frozen=True)
@@ -161,13 +160,3 @@ _FURTHER = (
 
 TWELVE = tuple(published.problem.name for published in _TWELVE)
 PROBLEMS = {published.problem.name: published for published in (*_TWELVE, *_FURTHER)}
-
-
-def published_problem(name: str) -> Published:
-    """Return a problem by name.
-
-    Raises:
-        ValueError: there is no such problem.
-    """
-    require_choice("problem", name, PROBLEMS)
-    return PROBLEMS[name]
