@@ -18,7 +18,7 @@ import numpy as np
 
 from datamodules.surfaces.shapes import Array, sphere
 from zoo.spectral.connection import ConnectionLaplacian
-from zoo.spectral.point_graph import sum_at
+from zoo.spectral.gradients import gradients
 
 AXES = np.array([9.0, 7.5, 8.5])
 """Half axes of the head: to the front, to the left, upwards."""
@@ -89,11 +89,8 @@ def phase_gradient(geometry: ConnectionLaplacian, signal: np.ndarray) -> Array:
     Differences of phases are those of the signals' ratio: they know nothing of jumps by a whole turn.
     """
     source, target = geometry.edge_index
-    steps = np.einsum("epd,ep->ed", geometry.frames[source], geometry.points[target] - geometry.points[source])
-    normal = sum_at(source, steps[:, :, None] * steps[:, None, :], geometry.num_points)
-    differences = np.angle(signal[:, target] * signal[:, source].conj())
-    right = [sum_at(source, steps * difference[:, None], geometry.num_points) for difference in differences]
-    return np.einsum("nab,tnb->tna", np.linalg.inv(normal), np.stack(right))
+    differences = (np.angle(row[target] * row[source].conj()) for row in signal)
+    return gradients(geometry, differences).transpose(2, 0, 1)
 
 
 def _wander(frames: int, group: int, generator: np.random.Generator) -> Array:

@@ -26,8 +26,9 @@ from torch import Tensor
 from zoo.checks import require, require_above, require_choice, require_positive
 from zoo.rvgp.kernels import Kind, Normalization, SpectralKernel
 from zoo.spectral.connection import ConnectionLaplacian
+from zoo.spectral.gradients import gradients
 from zoo.spectral.nystrom import Extension, extend
-from zoo.spectral.point_graph import Array, Indices, sum_at
+from zoo.spectral.point_graph import Array, Indices, components, sum_at
 
 Family = Literal["connection", "projected", "ambient", "curl_free", "divergence_free", "hodge"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
@@ -151,41 +152,31 @@ def _scalar_fields(
 ) -> tuple[Array, Array]:
     """Return eigenvalues (k,) and eigenfields (m, d, k) made of eigenfunctions, at old points or at new ones."""
     ambient = geometry.points.shape[1]
-    number = {"projected": max(1, size // ambient), "hodge": 1 + max(1, size // 2)}.get(family, 1 + size)
-    eigvals, functions = geometry.scalar_eigenpairs(number)
     if family == "projected":
+        eigvals, functions = geometry.scalar_eigenpairs(max(1, size // ambient))
         frames = geometry.frames if extension is None else extension.frames
         values = functions if extension is None else extension.functions(eigvals, functions)
         return np.repeat(eigvals, ambient), _projected(frames, values)
-    # The constant function has no gradient.
-    eigvals, functions = eigvals[1:], functions[:, 1:]
-    rough = gradient(geometry, functions)
+    # Functions that are constant on each component have no gradient.
+    constant, _ = components(geometry.edge_index, geometry.num_points)
+    number = max(1, size // 2) if family == "hodge" else size
+    eigvals, functions = (part[..., constant:] for part in geometry.scalar_eigenpairs(constant + number))
+    source, target = geometry.edge_index
+    rough = gradients(geometry, (function[target] - function[source] for function in functions.T))
     # Eigenfunctions of irregular graphs wiggle from point to point. Each gradient is the mean of those around.
-    if extension is None:
-        (source, target), weights, rotations, degree = (
-            geometry.edge_index,
-            geometry.weights,
-            geometry.transports,
-            geometry.degree,
-        )
-    else:
-        source, target, weights, rotations, degree = (
-            extension.source,
-            extension.target,
-            extension.weights,
-            extension.transports,
-            extension.degree,
-        )
-    gradients = np.zeros((len(degree), *rough.shape[1:]))
-    for column in range(rough.shape[2]):
-        moved = np.einsum("eab,eb->ea", weights[:, None, None] * rotations, rough[target, :, column])
-        gradients[:, :, column] = sum_at(source, moved, len(degree)) / degree[:, None]
+    around: ConnectionLaplacian | Extension = geometry
+    if extension is not None:
+        around, source, target = extension, extension.source, extension.target
+    shares = (around.weights / around.degree[source])[:, None, None] * around.transports
+    smooth = np.empty((len(around.points), *rough.shape[1:]))
+    for column in range(number):
+        smooth[:, :, column] = sum_at(source, np.einsum("eab,eb->ea", shares, rough[target, :, column]), len(smooth))
     # To mean square 1 per component: |grad f|^2 is lambda f^2 in the mean.
-    gradients *= np.sqrt(geometry.scale * geometry.dim / eigvals)
-    turned = np.stack([-gradients[:, 1], gradients[:, 0]], axis=1) if geometry.dim == 2 else gradients
+    smooth *= np.sqrt(geometry.scale * geometry.dim / eigvals)
+    turned = np.stack([-smooth[:, 1], smooth[:, 0]], axis=1) if geometry.dim == 2 else smooth
     if family == "hodge":
-        return np.concatenate([eigvals, eigvals]), np.concatenate([gradients, turned], axis=2)
-    return eigvals, gradients if family == "curl_free" else turned
+        return np.concatenate([eigvals, eigvals]), np.concatenate([smooth, turned], axis=2)
+    return eigvals, smooth if family == "curl_free" else turned
 
 
 def _projected(frames: Array, functions: Array) -> Array:
@@ -213,15 +204,3 @@ def _gaussian_functions(
     values, vectors = values[kept], vectors[:, kept]
     cross = np.exp(-cdist(points, landmarks, "sqeuclidean") / (2 * width**2))
     return np.log(values[0] / values), np.sqrt(len(landmarks)) * cross @ (vectors / values)
-
-
-def gradient(geometry: ConnectionLaplacian, functions: Array) -> Array:
-    """Return gradients of functions (n, k) by least squares in the tangent plane of each point: (n, d, k)."""
-    source, target = geometry.edge_index
-    steps = np.einsum("epd,ep->ed", geometry.frames[source], geometry.points[target] - geometry.points[source])
-    normal = sum_at(source, steps[:, :, None] * steps[:, None, :], geometry.num_points)
-    changes = functions[target] - functions[source]
-    # One function at a time: the changes of all of them along all edges would fill the memory.
-    right = [sum_at(source, steps * change[:, None], geometry.num_points) for change in changes.T]
-    gradients = np.linalg.pinv(normal, hermitian=True) @ np.stack(right, axis=2)
-    return gradients.astype(np.float64, copy=False)

@@ -65,7 +65,7 @@ class ConnectionLaplacian:
         points: (n, D).
         frames: (n, D, d) orthonormal columns that span the tangent spaces; of one handedness where there is one.
         edge_index: (2, E) int64, edges in both directions, sorted.
-        weights: (E,) > 0.
+        weights: (E,), > 0; cotangent ones, >= 0.
         transports: (E, d, d) orthogonal, R_ij of the edge (i, j).
         mass: (n,), the diagonal of M, of mean 1.
         eigvals: (k,) ascending, >= 0, in the units of the graph: for unit weights between 0 and twice the degree.
@@ -132,9 +132,18 @@ class ConnectionLaplacian:
         return self.eigvals / self.scale
 
     def scalar_eigenpairs(self, k: int, snap: bool = False) -> tuple[Array, Array]:
-        """Return the lowest eigenpairs of the graph Laplacian, (m,) and (n, m), scaled so that u^T M u = n."""
-        values, vectors = lowest_eigenpairs(self.scalar_matrix, k, self.mass, snap)
-        return values, np.real(vectors) * np.sqrt(self.num_points)
+        """Return the lowest eigenpairs of the graph Laplacian, (m,) and (n, m), scaled so that u^T M u = n.
+
+        They are solved for once and kept, and not to be written to.
+        """
+        if (k, snap) not in self._scalar_eigenpairs:
+            values, vectors = lowest_eigenpairs(self.scalar_matrix, k, self.mass, snap)
+            self._scalar_eigenpairs[k, snap] = values, np.real(vectors) * np.sqrt(self.num_points)
+        return self._scalar_eigenpairs[k, snap]
+
+    @cached_property
+    def _scalar_eigenpairs(self) -> dict[tuple[int, bool], tuple[Array, Array]]:
+        return {}
 
     def diagnostics(self) -> Diagnostics:
         """Return what hints at a graph that does not follow the surface."""

@@ -5,6 +5,7 @@ from scipy.spatial import ConvexHull
 from scipy.stats import ortho_group
 
 from datamodules.surfaces import shapes
+from zoo.spectral import connection
 from zoo.spectral.connection import connection_laplacian
 from zoo.spectral.orientation import orient
 
@@ -230,3 +231,13 @@ def test_ties_do_not_tilt_frames(n_neighbors):
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     frames = connection_laplacian(circle, 2, n_neighbors=n_neighbors, dim=1).frames[:, :, 0]
     np.testing.assert_allclose((frames * circle).sum(1), 0, atol=1e-12)
+
+
+def test_eigenpairs_of_the_graph_laplacian_are_solved_for_once(monkeypatch):
+    geometry = connection_laplacian(shapes.sphere(120), 4)
+    values, vectors = geometry.scalar_eigenpairs(5)
+    monkeypatch.setattr(connection, "lowest_eigenpairs", None)
+    again = geometry.scalar_eigenpairs(5)
+    assert again[0] is values and again[1] is vectors
+    with pytest.raises(TypeError):
+        geometry.scalar_eigenpairs(6)
