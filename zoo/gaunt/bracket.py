@@ -12,20 +12,15 @@ Sources: the identity is derived from gradients of harmonics and tested; see als
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from zoo.gaunt.coefficients import bracket_factor
+from zoo.gaunt.coefficients import bracket_factor, scaled_bracket_factor
 from zoo.gaunt.harmonics import degrees, dim, spherical_harmonics, tangential_gradients
-from zoo.gaunt.layout import natural_irreps
 from zoo.gaunt.product import DegreeWeightedProduct
 from zoo.gaunt.sampling import smallest_rule
-
-if TYPE_CHECKING:
-    from e3nn.o3 import Irreps
 
 
 class BracketTensorProduct(DegreeWeightedProduct):
@@ -51,6 +46,7 @@ class BracketTensorProduct(DegreeWeightedProduct):
         [[0, 0, 0, 1]]
     """
 
+    pseudo: ClassVar[bool] = True
     gradients1: Tensor
     gradients2: Tensor
     projection: Tensor
@@ -77,25 +73,9 @@ class BracketTensorProduct(DegreeWeightedProduct):
         degree = degrees(lmax).double()
         return (degree * (degree + 1)).clamp(min=1).rsqrt() if self.normalize else torch.ones(dim(lmax)).double()
 
-    @property
-    def irreps_in1(self) -> Irreps:
-        """The first argument in e3nn's terms: C copies of each degree, of parity (-1)^l."""
-        return natural_irreps(self.lmax_in1, self.channels or 1)
-
-    @property
-    def irreps_in2(self) -> Irreps:
-        """The second argument in e3nn's terms."""
-        return natural_irreps(self.lmax_in2, self.channels or 1)
-
-    @property
-    def irreps_out(self) -> Irreps:
-        """The result in e3nn's terms: pseudo-tensors."""
-        return natural_irreps(self.lmax_out, self.channels or 1, pseudo=True)
-
     def factor(self, l1: int, l2: int, l3: int) -> float:
         """See `DegreeWeightedProduct`: b(l1, l2, l3), over sqrt(l1 (l1 + 1) l2 (l2 + 1)) with `normalize`."""
-        factor = bracket_factor(l1, l2, l3)
-        return factor / math.sqrt(l1 * (l1 + 1) * l2 * (l2 + 1)) if self.normalize and factor else factor
+        return scaled_bracket_factor(l1, l2, l3) if self.normalize else bracket_factor(l1, l2, l3)
 
     def multiply(self, x: Tensor, y: Tensor) -> Tensor:
         """See `DegreeWeightedProduct`."""

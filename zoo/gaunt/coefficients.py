@@ -13,6 +13,7 @@ W is e3nn's `o3.wigner_3j`, of unit Frobenius norm; with its choice of signs bot
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 
@@ -53,9 +54,32 @@ def gaunt_factor(l1: int, l2: int, l3: int) -> float:
 
 def bracket_factor(l1: int, l2: int, l3: int) -> float:
     """Return b(l1, l2, l3), zero where l1 + l2 + l3 is even or the triangle fails."""
-    if (l1 + l2 + l3) % 2 == 0:
-        return 0.0
-    return _root(l1, l2, l3) * math.sqrt(l1 * (l1 + 1) * l2 * (l2 + 1)) * abs(three_j(l1, l2, l3, 1, -1))
+    return math.sqrt(l1 * (l1 + 1) * l2 * (l2 + 1)) * scaled_bracket_factor(l1, l2, l3)
+
+
+def scaled_bracket_factor(l1: int, l2: int, l3: int) -> float:
+    """Return b(l1, l2, l3) of arguments that are divided by sqrt(l (l + 1)) first."""
+    return _root(l1, l2, l3) * abs(three_j(l1, l2, l3, 1, -1)) if (l1 + l2 + l3) % 2 else 0.0
+
+
+def factor_table(factor: Callable[[int, int, int], float], lmax1: int, lmax2: int, lmax3: int) -> Tensor:
+    """Return the factors of all degrees: (L1 + 1, L2 + 1, L3 + 1) float64."""
+    degrees1, degrees2, degrees3 = range(lmax1 + 1), range(lmax2 + 1), range(lmax3 + 1)
+    rows = [[[factor(l1, l2, l3) for l3 in degrees3] for l2 in degrees2] for l1 in degrees1]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def unit_variance_scales(factors: Tensor) -> Tensor:
+    """Return what scales results to unit variance, on average over m, for arguments of independent unit entries.
+
+    Args:
+        factors: the coefficients of the 3j tensors in a bilinear map (L1 + 1, L2 + 1, L3 + 1) float64.
+
+    Returns:
+        (L3 + 1,); 1 where nothing arrives.
+    """
+    variances = factors.square().sum((0, 1)) / (2 * torch.arange(factors.size(2)) + 1)
+    return torch.where(variances > 0, variances, 1.0).rsqrt()
 
 
 def _root(l1: int, l2: int, l3: int) -> float:

@@ -25,8 +25,13 @@ from torch import Tensor
 
 from zoo.checks import require_choice, require_positive
 from zoo.gaunt.alignment import Alignment
-from zoo.gaunt.bracket import BracketTensorProduct
-from zoo.gaunt.coefficients import gaunt_factor
+from zoo.gaunt.coefficients import (
+    bracket_factor,
+    factor_table,
+    gaunt_factor,
+    scaled_bracket_factor,
+    unit_variance_scales,
+)
 from zoo.gaunt.constants import ConstantModule
 from zoo.gaunt.costs import fastest
 from zoo.gaunt.harmonics import degrees, require_degree, spherical_harmonics
@@ -56,8 +61,6 @@ class GauntConvolution(ConstantModule):
     degrees_in: Tensor
     scale: Tensor
     path_factors: Tensor
-    path_in: Tensor
-    path_filter: Tensor
     points: Tensor
     samples: Tensor
     projection: Tensor
@@ -79,7 +82,9 @@ class GauntConvolution(ConstantModule):
         self.normalize, self.form = normalize, form
         self.register_buffer("degrees_in", degrees(lmax_in), persistent=False)
         if normalize:
-            self.register_constant("scale", self._scales()[degrees(lmax_out)])
+            factors = factor_table(gaunt_factor, lmax_in, lmax_filter, lmax_out)
+            # |Y_l(u)|^2 = (2l + 1) / 4 pi for every u, as much as 2l + 1 entries of variance 1 / 4 pi.
+            self.register_constant("scale", unit_variance_scales(factors)[degrees(lmax_out)])
         {
             "paths": self._prepare_paths,
             "aligned": self._prepare_aligned,
@@ -87,22 +92,10 @@ class GauntConvolution(ConstantModule):
             "grid": self._prepare_grid,
         }[form]()
 
-    def _scales(self) -> Tensor:
-        pairs = [(l1, l2) for l1 in range(self.lmax_in + 1) for l2 in range(self.lmax_filter + 1)]
-        # |Y_l(u)|^2 = (2l + 1) / 4 pi for every u, as much as 2l + 1 entries of variance 1 / 4 pi.
-        variances = [
-            sum(gaunt_factor(l1, l2, l3) ** 2 for l1, l2 in pairs) / (2 * l3 + 1) for l3 in range(self.lmax_out + 1)
-        ]
-        scales = torch.tensor(variances, dtype=torch.float64)
-        return torch.where(scales > 0, scales, 1.0).rsqrt()
-
     def _prepare_paths(self) -> None:
         self.coupling = PathCoupling(self.lmax_in, self.lmax_filter, self.lmax_out)
-        factors = [gaunt_factor(*path) for path in self.coupling.paths]
-        self.register_constant("path_factors", torch.tensor(factors, dtype=torch.float64))
-        first, second, _ = torch.tensor(self.coupling.paths).unbind(1)
-        self.register_buffer("path_in", first, persistent=False)
-        self.register_buffer("path_filter", second, persistent=False)
+        factors = factor_table(gaunt_factor, self.lmax_in, self.lmax_filter, self.lmax_out)
+        self.register_constant("path_factors", self.coupling.factors(factors))
 
     def _prepare_grid(self) -> None:
         rule = smallest_rule(self.lmax_in + self.lmax_filter + self.lmax_out)
@@ -151,18 +144,16 @@ class GauntConvolution(ConstantModule):
         """
         directions = vectors / torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
         source, target = edge_index
-        radial = radial.unsqueeze(1) if radial.dim() == 3 else radial
-        if weights is not None and weights.dim() == 3:
-            weights = weights.unsqueeze(1)
+        radial, weights = _with_rank(radial), None if weights is None else _with_rank(weights)
         size = x.size(0) if num_nodes is None else num_nodes
         if self.form == "grid":
             if weights is not None:
                 raise ValueError("weights are not allowed with form='grid', which samples nodes; take another form")
             messages = (x @ self.samples)[source] * self._filter(directions, radial.sum(1, keepdim=True))[:, 0]
-            result = _sum_at(target, messages, size) @ self.projection
+            result = sum_at(target, messages, size) @ self.projection
         else:
             couple = {"paths": self._paths, "aligned": self._aligned, "general": self._general}[self.form]
-            result = _sum_at(target, couple(x[source], directions, radial, weights), size)
+            result = sum_at(target, couple(x[source], directions, radial, weights), size)
         return result * self.scale if self.normalize else result
 
     def _filter(self, directions: Tensor, radial: Tensor) -> Tensor:
@@ -189,11 +180,8 @@ class GauntConvolution(ConstantModule):
         return self.alignment_out.restore(result, self.alignment_out.frames(directions))
 
     def _paths(self, x: Tensor, directions: Tensor, radial: Tensor, weights: Tensor | None) -> Tensor:
-        by_path = radial[..., self.path_filter]
-        if weights is not None:
-            by_path = by_path * weights[..., self.path_in]
         harmonics = spherical_harmonics(self.lmax_filter, directions, normalize=False)
-        return self.coupling(x, harmonics, by_path.sum(1) * self.path_factors)
+        return self.coupling(x, harmonics, self.coupling.weights_by_degree(radial, weights) * self.path_factors)
 
 
 class BracketConvolution(ConstantModule):
@@ -212,18 +200,15 @@ class BracketConvolution(ConstantModule):
     """
 
     path_factors: Tensor
-    path_in: Tensor
-    path_filter: Tensor
 
     def __init__(self, lmax_in: int, lmax_filter: int, lmax_out: int, normalize: bool = False) -> None:
         super().__init__()
         require_positive(lmax_in=lmax_in, lmax_filter=lmax_filter, lmax_out=lmax_out)
-        bracket = BracketTensorProduct(lmax_in, lmax_filter, lmax_out, normalize=normalize)
+        factor = scaled_bracket_factor if normalize else bracket_factor
+        factors = factor_table(factor, lmax_in, lmax_filter, lmax_out)
+        factors = factors * unit_variance_scales(factors) if normalize else factors
         self.coupling = PathCoupling(lmax_in, lmax_filter, lmax_out, odd=True)
-        first, second, third = torch.tensor(self.coupling.paths).unbind(1)
-        self.register_constant("path_factors", bracket.path_factors()[first, second, third])
-        self.register_buffer("path_in", first, persistent=False)
-        self.register_buffer("path_filter", second, persistent=False)
+        self.register_constant("path_factors", self.coupling.factors(factors))
 
     def forward(
         self, x: Tensor, vectors: Tensor, radial: Tensor, edge_index: Tensor, weights: Tensor | None = None
@@ -231,13 +216,10 @@ class BracketConvolution(ConstantModule):
         """Return the summed messages (N, C, d(L3)); the arguments are those of `GauntConvolution`."""
         directions = vectors / torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
         harmonics = spherical_harmonics(self.coupling.lmax_filter, directions, normalize=False)
-        radial = radial.unsqueeze(1) if radial.dim() == 3 else radial
-        by_path = radial[..., self.path_filter]
-        if weights is not None:
-            by_path = by_path * (weights.unsqueeze(1) if weights.dim() == 3 else weights)[..., self.path_in]
+        radial, weights = _with_rank(radial), None if weights is None else _with_rank(weights)
         source, target = edge_index
-        messages = self.coupling(x[source], harmonics, by_path.sum(1) * self.path_factors)
-        return _sum_at(target, messages, x.size(0))
+        by_path = self.coupling.weights_by_degree(radial, weights) * self.path_factors
+        return sum_at(target, self.coupling(x[source], harmonics, by_path), x.size(0))
 
 
 def zonal_functions(lmax: int, cosines: Tensor) -> Tensor:
@@ -248,5 +230,10 @@ def zonal_functions(lmax: int, cosines: Tensor) -> Tensor:
     return torch.stack([(2 * degree + 1) / (4 * math.pi) * polynomials[degree] for degree in range(lmax + 1)])
 
 
-def _sum_at(target: Tensor, messages: Tensor, size: int) -> Tensor:
+def _with_rank(weights: Tensor) -> Tensor:
+    return weights.unsqueeze(1) if weights.dim() == 3 else weights
+
+
+def sum_at(target: Tensor, messages: Tensor, size: int) -> Tensor:
+    """Return the sums of messages (E, ...) at their targets (E,): (size, ...)."""
     return messages.new_zeros(size, *messages.shape[1:]).index_add(0, target, messages)

@@ -51,7 +51,6 @@ def to_e3nn(product: Product) -> TensorProduct:
     from e3nn import o3
 
     weights, factors = path_weights(product), product.path_factors()
-    channels = product.channels or 1
     paths = factors.nonzero().tolist()
     # e3nn takes the root of the weight of a path, and rounds its constants to the default dtype for good.
     instructions = [(l1, l2, l3, "uuu", True, float(factors[l1, l2, l3] ** 2)) for l1, l2, l3 in paths]
@@ -59,9 +58,9 @@ def to_e3nn(product: Product) -> TensorProduct:
     torch.set_default_dtype(next(buffer.dtype for buffer in product.buffers() if buffer.is_floating_point()))
     try:
         tensor_product = o3.TensorProduct(
-            natural_irreps(product.lmax_in1, channels),
-            natural_irreps(product.lmax_in2, channels),
-            natural_irreps(product.lmax_out, channels, pseudo=isinstance(product, BracketTensorProduct)),
+            product.irreps_in1,
+            product.irreps_in2,
+            product.irreps_out,
             instructions,
             irrep_normalization="none",
             path_normalization="none",

@@ -23,8 +23,7 @@ import math
 import torch
 from torch import Tensor
 
-from zoo.gaunt.harmonics import legendre
-from zoo.gaunt.sampling import Sampling, degree_major_index, order_major_index
+from zoo.gaunt.sampling import Sampling, degree_major_index, order_major_index, polar_functions
 
 
 class FourierSampling(Sampling):
@@ -95,10 +94,8 @@ def latitude_series(lmax: int) -> Tensor:
     """Return the Fourier coefficients q_w of Q_l|m|(t): (2L + 1, L + 1, 2L + 1) complex128 by m, l and w."""
     number = 2 * lmax + 1
     angles = 2 * math.pi / number * torch.arange(number, dtype=torch.float64)
-    polynomials = legendre(lmax, angles.cos())  # (n, l, m)
-    powers = torch.stack([angles.sin() ** m for m in range(lmax + 1)], dim=1)
-    values = (polynomials * powers[:, None])[:, :, torch.arange(-lmax, lmax + 1).abs()]
-    return torch.fft.fftshift(torch.fft.fft(values, dim=0, norm="forward"), dim=0).permute(2, 1, 0)
+    values = polar_functions(lmax, angles.cos(), angles.sin())
+    return torch.fft.fftshift(torch.fft.fft(values, norm="forward"), dim=-1)
 
 
 def latitude_integrals(lmax: int, bandwidth: int) -> Tensor:

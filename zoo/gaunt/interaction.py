@@ -13,10 +13,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from zoo.gaunt.convolution import BracketConvolution, GauntConvolution
+from zoo.gaunt.constants import ConstantModule
+from zoo.gaunt.convolution import BracketConvolution, GauntConvolution, sum_at
 from zoo.gaunt.harmonics import spherical_harmonics
 from zoo.gaunt.linear import DegreeLinear
 from zoo.gaunt.paths import PathCoupling
@@ -76,7 +76,7 @@ class WeightedConvolution(nn.Module):
         return self.linear(gathered)
 
 
-class PathConvolution(nn.Module):
+class PathConvolution(ConstantModule):
     """A Clebsch-Gordan convolution with a weight for each path, a function of the length; and a linear map.
 
     Args:
@@ -87,24 +87,24 @@ class PathConvolution(nn.Module):
         num_bessel: size of the radial basis.
     """
 
+    path_scales: Tensor
+
     def __init__(self, lmax_in: int, lmax_filter: int, lmax_out: int, channels: int, num_bessel: int) -> None:
         super().__init__()
         self.coupling, self.channels = PathCoupling(lmax_in, lmax_filter, lmax_out), channels
-        paths = self.coupling.paths
-        ends = [sum(l3 == path[2] for path in paths) for _, _, l3 in paths]
-        scales = [math.sqrt((2 * l3 + 1) / count) for (_, _, l3), count in zip(paths, ends, strict=True)]
-        self.coupling.register_constant("path_scales", torch.tensor(scales, dtype=torch.float64))
-        self.weights = RadialMLP([num_bessel, *HIDDEN, channels * len(paths)])
+        ends = self.coupling.path_out
+        counts = ends.bincount()[ends]  # of the paths to each degree
+        self.register_constant("path_scales", ((2 * ends + 1).double() / counts).sqrt())
+        self.weights = RadialMLP([num_bessel, *HIDDEN, channels * len(self.coupling.paths)])
         self.linear = DegreeLinear(channels, channels, lmax_out)
 
     def forward(self, features: Tensor, edges: Edges) -> Tensor:
         """Return what each node gathers: (N, C, d(L_in)) -> (N, C, d(L_out))."""
         harmonics = spherical_harmonics(self.coupling.lmax_filter, edges.vectors, "component")
-        weights = self.weights(edges.basis).unflatten(1, (self.channels, -1)) * self.coupling.path_scales
+        weights = self.weights(edges.basis).unflatten(1, (self.channels, -1)) * self.path_scales
         source, target = edges.edge_index
         messages = self.coupling(features[source], harmonics, weights)
-        gathered = messages.new_zeros(features.size(0), *messages.shape[1:]).index_add(0, target, messages)
-        return self.linear(gathered)
+        return self.linear(sum_at(target, messages, features.size(0)))
 
 
 class Interaction(nn.Module):

@@ -21,7 +21,7 @@ from torch import Tensor
 from zoo.checks import require
 from zoo.gaunt.coefficients import gaunt_tensor
 from zoo.gaunt.harmonics import dim
-from zoo.gaunt.sampling import Sampling
+from zoo.gaunt.sampling import MatrixSampling
 
 FILE = Path(__file__).with_name("low_rank.npz")
 RANKS = {1: 6, 2: 20, 3: 32, 4: 72}
@@ -31,8 +31,8 @@ RESIDUAL = 1e-13
 """Largest error of an entry that a decomposition may have."""
 
 
-class LowRankSampling(Sampling):
-    """Three matrix products with a decomposition in place of a grid.
+class LowRankSampling(MatrixSampling):
+    """Three matrix products with a decomposition in place of a grid; its values are no samples at points.
 
     Args:
         lmax_in1: see `Sampling`; all at most 4.
@@ -43,28 +43,9 @@ class LowRankSampling(Sampling):
         ValueError: a degree is above 4.
     """
 
-    samples1: Tensor
-    samples2: Tensor
-    projection: Tensor
-
     def __init__(self, lmax_in1: int, lmax_in2: int, lmax_out: int) -> None:
-        super().__init__(lmax_in1, lmax_in2, lmax_out)
         factors = decomposition(max(1, lmax_in1, lmax_in2, lmax_out))
-        self.register_constant("samples1", factors[:, : dim(lmax_in1)].T.contiguous())
-        self.register_constant("samples2", factors[:, : dim(lmax_in2)].T.contiguous())
-        self.register_constant("projection", factors[:, : dim(lmax_out)].contiguous())
-
-    def sample1(self, x: Tensor) -> Tensor:
-        """See `Sampling`; the values are no samples at points."""
-        return x @ self.samples1
-
-    def sample2(self, y: Tensor) -> Tensor:
-        """See `Sampling`; the values are no samples at points."""
-        return y @ self.samples2
-
-    def project(self, values: Tensor) -> Tensor:
-        """See `Sampling`."""
-        return values @ self.projection
+        super().__init__(lmax_in1, lmax_in2, lmax_out, factors, factors)
 
 
 @lru_cache

@@ -31,6 +31,9 @@ class PathCoupling(ConstantModule):
 
     columns: Tensor
     owners: Tensor
+    path_in: Tensor
+    path_filter: Tensor
+    path_out: Tensor
 
     def __init__(self, lmax_in: int, lmax_filter: int, lmax_out: int, odd: bool = False) -> None:
         super().__init__()
@@ -42,6 +45,8 @@ class PathCoupling(ConstantModule):
             for l3 in range(lmax_out + 1)
             if in_triangle(l1, l2, l3) and (l1 + l2 + l3) % 2 == odd
         ]
+        for name, column in zip(("path_in", "path_filter", "path_out"), zip(*self.paths, strict=True), strict=True):
+            self.register_buffer(name, torch.tensor(column), persistent=False)
         coefficients = wigner_3j(lmax_in, lmax_filter, lmax_out)
         columns: list[int] = []
         owners: list[int] = []
@@ -59,6 +64,20 @@ class PathCoupling(ConstantModule):
                 self.register_constant(f"coefficients{l1}", torch.cat(blocks, dim=2).transpose(0, 1).contiguous())
         self.register_buffer("columns", torch.tensor(columns), persistent=False)
         self.register_buffer("owners", torch.tensor(owners), persistent=False)
+
+    def factors(self, table: Tensor) -> Tensor:
+        """Return the entries of a table by degrees (L1 + 1, L2 + 1, L3 + 1) that belong to the paths: (P,)."""
+        return table[self.path_in, self.path_filter, self.path_out]
+
+    def weights_by_degree(self, radial: Tensor, weights: Tensor | None) -> Tensor:
+        """Return the weights of paths that weights by degree amount to: (E, C, P).
+
+        Args:
+            radial: of filters (E, R, C, L2 + 1).
+            weights: of features (E, R, C, L1 + 1); None for ones.
+        """
+        by_path = radial[..., self.path_filter]
+        return (by_path if weights is None else by_path * weights[..., self.path_in]).sum(1)
 
     def forward(self, x: Tensor, harmonics: Tensor, weights: Tensor) -> Tensor:
         """Return the coupled features (E, C, d(L3)).

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from zoo.checks import require, require_choice, require_positive
-from zoo.gaunt.coefficients import gaunt_factor
+from zoo.gaunt.coefficients import factor_table, gaunt_factor, unit_variance_scales
 from zoo.gaunt.constants import ConstantModule
 from zoo.gaunt.costs import fastest_backend
 from zoo.gaunt.fourier import FourierSampling
@@ -61,6 +61,9 @@ class DegreeWeightedProduct(ConstantModule):
         ValueError: an argument is out of its range.
     """
 
+    pseudo: ClassVar[bool] = False
+    """Whether the product of tensors of parity (-1)^l has the opposite parity."""
+
     scale: Tensor
     weight1: nn.Parameter | None
     weight2: nn.Parameter | None
@@ -87,27 +90,32 @@ class DegreeWeightedProduct(ConstantModule):
             self.register_parameter(f"weight{number}", weight)
             self.register_buffer(f"degrees{number}", degrees(lmax), persistent=False)
         if normalize:
-            variances = torch.tensor([self._variance(degree) for degree in range(lmax_out + 1)], dtype=torch.float64)
-            scales = torch.where(variances > 0, variances, 1.0).rsqrt()
+            scales = unit_variance_scales(factor_table(self.factor, lmax_in1, lmax_in2, lmax_out))
             self.register_constant("scale", scales[degrees(lmax_out)])
+
+    @property
+    def irreps_in1(self) -> Irreps:
+        """The first argument in e3nn's terms: C copies of each degree, of parity (-1)^l."""
+        return natural_irreps(self.lmax_in1, self.channels or 1)
+
+    @property
+    def irreps_in2(self) -> Irreps:
+        """The second argument in e3nn's terms."""
+        return natural_irreps(self.lmax_in2, self.channels or 1)
+
+    @property
+    def irreps_out(self) -> Irreps:
+        """The result in e3nn's terms."""
+        return natural_irreps(self.lmax_out, self.channels or 1, self.pseudo)
 
     def factor(self, l1: int, l2: int, l3: int) -> float:
         """Return the coefficient of e3nn's 3j tensor of degrees (l1, l2, l3) in the product without weights."""
         raise NotImplementedError(f"{type(self).__name__} must define factor()")
 
-    def _variance(self, l3: int) -> float:
-        pairs = ((l1, l2) for l1 in range(self.lmax_in1 + 1) for l2 in range(self.lmax_in2 + 1))
-        return sum(self.factor(l1, l2, l3) ** 2 for l1, l2 in pairs) / (2 * l3 + 1)
-
     def path_factors(self) -> Tensor:
         """Return the coefficients of e3nn's 3j tensors, `normalize` included: (L1 + 1, L2 + 1, L3 + 1) float64."""
-        sizes = (range(self.lmax_in1 + 1), range(self.lmax_in2 + 1), range(self.lmax_out + 1))
-        factors = torch.tensor(
-            [[[self.factor(l1, l2, l3) for l3 in sizes[2]] for l2 in sizes[1]] for l1 in sizes[0]], dtype=torch.float64
-        )
-        if self.normalize:
-            factors = factors * self._exact["scale"][[degree**2 for degree in sizes[2]]]
-        return factors
+        factors = factor_table(self.factor, self.lmax_in1, self.lmax_in2, self.lmax_out)
+        return factors * unit_variance_scales(factors) if self.normalize else factors
 
     def forward(self, x: Tensor, y: Tensor, weights: DegreeWeights | None = None) -> Tensor:
         """Return the product of two features.
@@ -189,21 +197,6 @@ class GauntTensorProduct(DegreeWeightedProduct):
         require_choice("backend", backend, allowed)
         self.backend = backend
         self.sampling = BACKENDS[backend](lmax_in1, lmax_in2, lmax_out)
-
-    @property
-    def irreps_in1(self) -> Irreps:
-        """The first argument in e3nn's terms: C copies of each degree, of parity (-1)^l."""
-        return natural_irreps(self.lmax_in1, self.channels or 1)
-
-    @property
-    def irreps_in2(self) -> Irreps:
-        """The second argument in e3nn's terms."""
-        return natural_irreps(self.lmax_in2, self.channels or 1)
-
-    @property
-    def irreps_out(self) -> Irreps:
-        """The result in e3nn's terms."""
-        return natural_irreps(self.lmax_out, self.channels or 1)
 
     def factor(self, l1: int, l2: int, l3: int) -> float:
         """See `DegreeWeightedProduct`: g(l1, l2, l3)."""

@@ -67,28 +67,26 @@ def smallest_rule(degree: int) -> Quadrature:
     return min(lebedev(degree), gauss_legendre(degree), key=lambda rule: len(rule.weights))
 
 
-class DenseSampling(Sampling):
+class MatrixSampling(Sampling):
     """Three matrix products.
 
     Args:
         lmax_in1: see `Sampling`.
         lmax_in2: see `Sampling`.
         lmax_out: see `Sampling`.
-        rule: a quadrature rule; by default the smallest that is exact.
+        samples: A1 and A2, columns beyond their degrees included (N, >= d) float64.
+        projection: C, likewise.
     """
 
     samples1: Tensor
     samples2: Tensor
     projection: Tensor
 
-    def __init__(self, lmax_in1: int, lmax_in2: int, lmax_out: int, rule: Quadrature | None = None) -> None:
+    def __init__(self, lmax_in1: int, lmax_in2: int, lmax_out: int, samples: Tensor, projection: Tensor) -> None:
         super().__init__(lmax_in1, lmax_in2, lmax_out)
-        rule = smallest_rule(self.degree) if rule is None else rule
-        lmax = max(lmax_in1, lmax_in2, lmax_out)
-        harmonics = spherical_harmonics(lmax, rule.points)
-        self.register_constant("samples1", harmonics[:, : dim(lmax_in1)].T.contiguous())
-        self.register_constant("samples2", harmonics[:, : dim(lmax_in2)].T.contiguous())
-        self.register_constant("projection", rule.weights[:, None] * harmonics[:, : dim(lmax_out)])
+        self.register_constant("samples1", samples[:, : dim(lmax_in1)].T.contiguous())
+        self.register_constant("samples2", samples[:, : dim(lmax_in2)].T.contiguous())
+        self.register_constant("projection", projection[:, : dim(lmax_out)].contiguous())
 
     def sample1(self, x: Tensor) -> Tensor:
         """See `Sampling`."""
@@ -101,6 +99,22 @@ class DenseSampling(Sampling):
     def project(self, values: Tensor) -> Tensor:
         """See `Sampling`."""
         return values @ self.projection
+
+
+class DenseSampling(MatrixSampling):
+    """Matrix products with the harmonics at the points of a rule.
+
+    Args:
+        lmax_in1: see `Sampling`.
+        lmax_in2: see `Sampling`.
+        lmax_out: see `Sampling`.
+        rule: a quadrature rule; by default the smallest that is exact.
+    """
+
+    def __init__(self, lmax_in1: int, lmax_in2: int, lmax_out: int, rule: Quadrature | None = None) -> None:
+        rule = smallest_rule(lmax_in1 + lmax_in2 + lmax_out) if rule is None else rule
+        harmonics = spherical_harmonics(max(lmax_in1, lmax_in2, lmax_out), rule.points)
+        super().__init__(lmax_in1, lmax_in2, lmax_out, harmonics, rule.weights[:, None] * harmonics)
 
 
 class AntipodalSampling(Sampling):
@@ -217,7 +231,11 @@ def degree_major_index(lmax: int) -> Tensor:
 
 def latitude_functions(lmax: int, cosines: Tensor) -> Tensor:
     """Return Q_l|m| at cos t (n,): (2L + 1, L + 1, n) by m and l."""
-    sines = (1 - cosines.square()).sqrt()
+    return polar_functions(lmax, cosines, (1 - cosines.square()).sqrt())
+
+
+def polar_functions(lmax: int, cosines: Tensor, sines: Tensor) -> Tensor:
+    """Return Q_l|m| at any points (cos t, sin t) of the circle (n,) each: (2L + 1, L + 1, n) by m and l."""
     powers = torch.stack([sines**m for m in range(lmax + 1)], dim=1)  # (n, m)
     q = legendre(lmax, cosines) * powers[:, None]  # (n, l, m)
     return q[:, :, torch.arange(-lmax, lmax + 1).abs()].permute(2, 1, 0)
