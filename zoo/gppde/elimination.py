@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from zoo.checks import require
-from zoo.gppde.joint_map import JointMAP
+from zoo.gppde.joint_map import JointMAP, descend
 from zoo.gppde.lags import toeplitz
 
 
@@ -68,13 +68,11 @@ def train_eliminated(model: JointMAP, steps: int, lr: float = 1e-2) -> None:
         steps: number of steps, > 0.
         lr: learning rate, > 0.
     """
-    parameters = [p for name, p in model.named_parameters() if name != "solution" and p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=lr)
-    for _ in range(steps):
+
+    def eliminate() -> None:
         with torch.no_grad():
             model.solution.copy_(best_solution(model))
-        optimizer.zero_grad()
-        model().backward()
-        optimizer.step()
-    with torch.no_grad():
-        model.solution.copy_(best_solution(model))
+
+    parameters = [p for name, p in model.named_parameters() if name != "solution" and p.requires_grad]
+    descend(model, parameters, steps, lr, before_step=eliminate)
+    eliminate()

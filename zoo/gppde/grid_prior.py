@@ -73,18 +73,27 @@ def grid_prior(
 
 def along(matrix: Tensor, values: Tensor, dimension: int, dimensions: int) -> Tensor:
     """Return a matrix (..., n, M_j) applied along one of the last d dimensions of values (..., M_1, .., M_d)."""
-    moved = values.movedim(dimension - dimensions, -dimensions)
-    lead = moved.ndim - dimensions
-    product = matrix @ moved.reshape(*moved.shape[: lead + 1], -1)
-    return product.reshape(*product.shape[:-1], *moved.shape[lead + 1 :]).movedim(-dimensions, dimension - dimensions)
+    columns, shape = _columns(values, dimension, dimensions)
+    return _from_columns(matrix @ columns, shape, dimension, dimensions)
 
 
 def _solve_along(matrix: Tensor, values: Tensor, dimension: int, dimensions: int) -> tuple[Tensor, Tensor]:
     """Return log det K_j and K_j^-1 applied along one dimension."""
+    columns, shape = _columns(values, dimension, dimensions)
+    logdet, solution = logdet_and_solve(matrix, columns)
+    return logdet, _from_columns(solution, shape, dimension, dimensions)
+
+
+def _columns(values: Tensor, dimension: int, dimensions: int) -> tuple[Tensor, tuple[int, ...]]:
+    """Return the lines along one of the last d dimensions as columns, (..., M_j, K), and the other dimensions."""
     moved = values.movedim(dimension - dimensions, -dimensions)
     lead = moved.ndim - dimensions
-    logdet, solution = logdet_and_solve(matrix, moved.reshape(*moved.shape[: lead + 1], -1))
-    return logdet, solution.reshape(moved.shape).movedim(-dimensions, dimension - dimensions)
+    return moved.reshape(*moved.shape[: lead + 1], -1), tuple(moved.shape[lead + 1 :])
+
+
+def _from_columns(columns: Tensor, shape: tuple[int, ...], dimension: int, dimensions: int) -> Tensor:
+    """Return columns (..., n, K) as lines along one of the last d dimensions."""
+    return columns.reshape(*columns.shape[:-1], *shape).movedim(-dimensions, dimension - dimensions)
 
 
 def _quadratic_form(matrices: Sequence[Tensor], values: Tensor, solved: Sequence[Tensor]) -> Tensor:

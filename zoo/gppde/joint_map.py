@@ -14,7 +14,7 @@ Source: Fang, Cooley, Long, Li, Kirby and Zhe, 2024, arXiv 2311.04465, section 4
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -207,10 +207,30 @@ def train(model: JointMAP, steps: int, lr: float = 1e-2) -> None:
         steps: number of steps, > 0.
         lr: learning rate, > 0.
     """
+    descend(model, [parameter for parameter in model.parameters() if parameter.requires_grad], steps, lr)
+
+
+def descend(
+    model: JointMAP,
+    parameters: Sequence[Tensor],
+    steps: int,
+    lr: float,
+    before_step: Callable[[], None] = lambda: None,
+) -> None:
+    """Take steps of Adam in some of the parameters.
+
+    Args:
+        model: is changed.
+        parameters: some of its own.
+        steps: number of steps, > 0.
+        lr: learning rate, > 0.
+        before_step: what sets the others.
+    """
     require_positive(steps=steps)
     require_above(0, lr=lr)
-    optimizer = torch.optim.Adam([parameter for parameter in model.parameters() if parameter.requires_grad], lr=lr)
+    optimizer = torch.optim.Adam(parameters, lr=lr)
     for _ in range(steps):
+        before_step()
         optimizer.zero_grad()
         model().backward()
         optimizer.step()

@@ -57,3 +57,5 @@ def test_refusals():
     for operator, counts in ((AllenCahn(), (8,)), (Poisson(2), (5, 5))):
         with pytest.raises(ValueError, match="a linear one in one dimension"):
             best_solution(randomised(operator, counts))
+    with pytest.raises(ValueError, match="steps=0"):
+        train_eliminated(single_sine(20), 0)
