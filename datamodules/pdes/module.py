@@ -25,7 +25,7 @@ DEFAULT_POINTS = {1: 200, 2: 60, 3: 16}
 class HighFrequencyPDE(ZooDataModule):
     """One of the published problems with an exact solution, or a problem from a file; many instances differ in noise.
 
-    A sample is an instance of the problem: a dict of `SOURCE`, `BOUNDARY`, `POINTS` and `EXACT`, see `datamodules.keys`.
+    A sample is an instance of the problem, a dict of `SOURCE`, `BOUNDARY`, `POINTS` and `EXACT` (`datamodules.keys`).
     One instance is one sample, so an epoch of one batch is one step of an optimiser. Training asks for the solution
     nowhere; validation asks at random points, test on the published grid of 300 points along each coordinate, with both
     ends, or of 40 in three dimensions. The numbers published are minima over test errors during the run: compare final
