@@ -21,9 +21,11 @@ from zoo.checks import require, require_choice, require_positive
 from zoo.rvgp.bases import FAMILIES, Family, FieldBasis, field_basis
 from zoo.rvgp.inference import Moments, Posterior
 from zoo.rvgp.kernels import KINDS, KNOTS, Kind, Normalization
+from zoo.rvgp.labels import labelled_vectors
+from zoo.rvgp.labels import points_without_labels as points_without_labels
 from zoo.rvgp.optimization import Optimum, minimize, minimize_many
 from zoo.spectral.connection import ConnectionLaplacian, connection_laplacian
-from zoo.spectral.point_graph import Array, Indices, check_points, components
+from zoo.spectral.point_graph import Array, Indices, check_points
 
 Observation = Literal["tangent", "ambient"]
 
@@ -159,7 +161,7 @@ class VectorFieldGP:
             ValueError: shapes do not fit, labels are too few, all 0 or not finite, or the points cannot be used.
         """
         geometry = points if isinstance(points, ConnectionLaplacian) else self._geometry(points)
-        fields, labelled = _labels(vectors, mask, *geometry.points.shape)
+        fields, labelled = labelled_vectors(vectors, mask, *geometry.points.shape)
         families = FAMILIES if self.family == "auto" else (self.family,)
         self.geometry_ = geometry
         self.evidences_: dict[tuple[str, int], float] = {}
@@ -323,38 +325,3 @@ class VectorFieldGP:
         if not hasattr(self, "posterior_"):
             raise RuntimeError("VectorFieldGP knows no labels yet; call fit(points, vectors, mask) first")
         return self.posterior_
-
-
-def points_without_labels(geometry: ConnectionLaplacian, labelled: Indices) -> int:
-    """Return the number of points that no path of the graph joins to a label."""
-    _, component = components(geometry.edge_index, geometry.num_points)
-    return int((~np.isin(component, component[labelled])).sum())
-
-
-def _labels(
-    vectors: Tensor | ArrayLike, mask: Tensor | ArrayLike | None, number: int, ambient: int
-) -> tuple[Array, Indices]:
-    """Return the labelled vectors (T, m, D) and their points (m,)."""
-    values = vectors.detach().cpu().numpy() if isinstance(vectors, Tensor) else np.asarray(vectors)
-    values = values.astype(np.float64)
-    values = values[None] if values.ndim == 2 else values
-    fits = values.ndim == 3 and values.shape[1:] == (number, ambient)
-    require(fits, "vectors.shape", np.shape(vectors), f"({number}, {ambient}), or a number of fields before it")
-    if mask is None:
-        labelled = np.flatnonzero(~np.isnan(values).any(axis=(0, 2)))
-    else:
-        chosen = mask.cpu().numpy() if isinstance(mask, Tensor) else np.asarray(mask)
-        require(chosen.ndim == 1 and chosen.dtype.kind in "biu", "mask", chosen.dtype, "booleans (n,), or indices")
-        if chosen.dtype.kind == "b":
-            require(len(chosen) == number, "mask.shape", chosen.shape, f"({number},)")
-            chosen = np.flatnonzero(chosen)
-        inside = chosen.size == 0 or bool(chosen.min() >= 0 and chosen.max() < number)
-        require(inside, "mask", chosen, f"indices from 0 to {number - 1}")
-        labelled = chosen.astype(np.int64)
-    require(len(labelled) >= 2, "mask", f"{len(labelled)} labels", "at least 2 labelled points")
-    bad = np.flatnonzero(~np.isfinite(values[:, labelled]).all(axis=(0, 2)))
-    if bad.size:
-        raise ValueError(
-            f"vectors holds NaN or infinity at the labelled point {labelled[bad[0]]}; leave it out of mask"
-        )
-    return np.ascontiguousarray(values[:, labelled]), labelled
