@@ -13,9 +13,9 @@ WIDTH = 32
 FEATURES = 4  # x, y, angle, radius
 
 # Rounded to float32 as published, in any precision, so that a network is the same in float32 and float64: the highest
-# frequencies would turn the last digits of pi into other features.
-CENTER = torch.tensor(1e-4)
-FREQUENCIES = math.pi * 2.0 ** torch.arange(WIDTH // 4)
+# frequencies would turn the last digits of pi into other features. Plain numbers, which no device has to be sent.
+CENTER = torch.tensor(1e-4).item()
+PI = torch.tensor(math.pi).item()
 
 
 class Deformation(nn.Module):
@@ -56,10 +56,11 @@ class Deformation(nn.Module):
         given = None if code is None else tuple(code.shape)
         if (given or (0, 0))[-1] != self.code_channels:
             raise ValueError(f"code of shape {given} is not allowed; give {wanted}")
-        offset = x - CENTER.to(x)
+        offset = x - CENTER
         angle = torch.atan2(offset[..., 1], offset[..., 0])
         polar = torch.cat([x, angle[..., None], torch.linalg.vector_norm(offset, dim=-1, keepdim=True)], dim=-1)
-        waves = (polar[..., None] * FREQUENCIES.to(x)).flatten(-2)
+        frequencies = PI * 2.0 ** torch.arange(WIDTH // 4, dtype=x.dtype, device=x.device)
+        waves = (polar[..., None] * frequencies).flatten(-2)
         features = torch.cat([self.features(polar), waves.sin(), waves.cos()], dim=-1)
         if self.code is not None:
             code_features = self.code(code)[:, None].expand(-1, x.size(1), -1)

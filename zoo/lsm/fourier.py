@@ -28,9 +28,9 @@ HERMITIANS = ("exact", "official")
 CHUNK = 1 << 20  # numbers of a basis that are held at once
 
 
-def wave_numbers(modes: int) -> Tensor:
+def wave_numbers(modes: int, device: torch.device | None = None) -> Tensor:
     """Return k1, (2 m,) int64: [0..m-1, -m..-1]."""
-    return torch.cat([torch.arange(modes), torch.arange(-modes, 0)])
+    return torch.cat([torch.arange(modes, device=device), torch.arange(-modes, 0, device=device)])
 
 
 def points_to_modes(u: Tensor, xi: Tensor, modes: int) -> Tensor:
@@ -82,7 +82,8 @@ def modes_to_points(y: Tensor, xi: Tensor, hermitian: Hermitian = "exact") -> Te
 def _exponentials(xi: Tensor, modes: int) -> tuple[Tensor, Tensor]:
     angles = 2 * math.pi * xi
     ones = torch.ones((), dtype=xi.dtype, device=xi.device)
-    first, second = wave_numbers(modes).to(xi), torch.arange(modes).to(xi)
+    first = wave_numbers(modes, xi.device).to(xi.dtype)
+    second = torch.arange(modes, dtype=xi.dtype, device=xi.device)
     return torch.polar(ones, angles[..., :1] * first), torch.polar(ones, angles[..., 1:] * second)
 
 

@@ -93,7 +93,7 @@ class LSM(nn.Module):
         patch, padding = choose_layout(grid, self.patch, self.padding)
         self._require_several_points(len(x), [(n + more) // REDUCTION for n, more in zip(grid, padding, strict=True)])
         if self.positions:
-            x = torch.cat([x, unit_grid(grid).to(x).expand(x.size(0), *grid, self.dim)], dim=-1)
+            x = torch.cat([x, unit_grid(grid, x.device).to(x.dtype).expand(x.size(0), *grid, self.dim)], dim=-1)
         x = self.lift(x).movedim(-1, 1)
         x = pad(x, [amount for more in reversed(padding) for amount in (0, more)])
         x = self.unet(x, patch)
@@ -112,12 +112,12 @@ class LSM(nn.Module):
             )
 
 
-def unit_grid(grid: Sequence[int]) -> Tensor:
+def unit_grid(grid: Sequence[int], device: torch.device | None = None) -> Tensor:
     """Return the positions of the points of a grid, the ends included, (*grid, dim) float32 in [0, 1].
 
     As published they are rounded to float32 in any precision, so that a network sees the same in float32 and float64.
     """
-    axes = [torch.linspace(0, 1, points, dtype=torch.float64).float() for points in grid]
+    axes = [torch.linspace(0, 1, points, dtype=torch.float64, device=device).float() for points in grid]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
 
 

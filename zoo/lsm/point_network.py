@@ -116,7 +116,7 @@ class PointLSM(nn.Module):
             targets = positions if queries is None else queries
             xi_targets = xi if queries is None else self.deformation(queries, code)
             u = self.enter.to_grid(self.lift(features).mT, xi, self.latent_size)
-        grid = unit_grid((self.latent_size, self.latent_size)).to(positions)
+        grid = unit_grid((self.latent_size, self.latent_size), positions.device).to(positions.dtype)
         u = self.unet(gelu(u + self.grid_features(grid).movedim(-1, 0)), [self.latent_size // REDUCTION] * 2)
         with torch.autocast(positions.device.type, enabled=False):
             u = self.leave.to_points(u.to(xi.dtype), xi_targets, self.hermitian).mT + self.point_features(targets)
