@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tests.reference.lsm_published import Block, PublishedLSM, SpectralConv
 from trainers.benchmark import Case, Variant
@@ -60,8 +60,8 @@ def network(width: int = 64, size: int = 85) -> Case:
 
 def transforms(points: int = 972, batch: int = 20, width: int = 32, modes: int = 12, size: int = 96) -> Case:
     """Return the way of the Elasticity network from points to the latent grid and back to the points."""
-    published = nn.ModuleList(SpectralConv(width, modes, size) for _ in range(2))
-    ours = nn.ModuleList(SpectralProjection(width, modes) for _ in range(2))
+    published = [SpectralConv(width, modes, size) for _ in range(2)]
+    ours = [SpectralProjection(width, modes) for _ in range(2)]
     for mine, theirs in zip(ours, published, strict=True):
         mine.weights.data = torch.view_as_real(torch.cat([theirs.weights1, theirs.weights2], dim=2).detach())
     u, xi = torch.randn(batch, width, points), torch.rand(batch, points, 2)
