@@ -24,6 +24,10 @@ fields for prediction have no `TARGET`.
 PDEs: B instances of a problem on a box with d coordinates, which share its regular grid of N_1, .., N_d nodes and the n
 points where they are asked. A batch is a dict, and a single sample a dict without the dimension B; there is no `EXACT`
 where the solution is not known, nor for a user's own points.
+
+Molecules: B structures or systems of bodies, N atoms or bodies and E directed edges per batch, with the `EDGE_INDEX`,
+`BATCH` and `PTR` of graphs; edges join all pairs closer than the cutoff, and their periodic images. A batch is a dict,
+and a single structure a batch of one; a user's own structures for prediction have no `ENERGY`, `FORCES` and `STRESS`.
 """
 
 X = "x"
@@ -171,3 +175,36 @@ POINTS = "points"
 
 EXACT = "exact"
 """(B, n) float64, the solution there."""
+
+NUMBERS = "numbers"
+"""(N,) int64, atomic number of each atom."""
+
+POS = "pos"
+"""(N, 3) float64, positions in Angstrom."""
+
+SHIFTS = "shifts"
+"""(E, 3) float64, Angstrom; pos[target] - pos[source] + shifts is the vector of an edge."""
+
+CELL = "cell"
+"""(B, 3, 3) float64, Angstrom, rows are the cell vectors; zero where there is no cell."""
+
+ENERGY = "energy"
+"""(B,) float64, eV, total energies."""
+
+FORCES = "forces"
+"""(N, 3) float64, eV/Angstrom; NaN where unknown."""
+
+STRESS = "stress"
+"""(B, 3, 3) float64, eV/Angstrom^3, the derivative of the energy by strain over the volume; NaN where unknown."""
+
+GROUP = "group"
+"""(B,) int64, which part of a test set a structure belongs to, as a temperature; 0 if there is one part only."""
+
+CHARGES = "charges"
+"""(N,) float64, +1 or -1, of bodies."""
+
+VELOCITIES = "velocities"
+"""(N, 3) float64, of bodies."""
+
+TARGET_POS = "target_pos"
+"""(N, 3) float64, positions of bodies that are to be predicted."""

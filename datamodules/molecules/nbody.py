@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from datamodules import keys
 from datamodules.module import Samples, ZooDataModule, require_integer
-from datamodules.molecules import keys
 from datamodules.molecules.structure import Array, collate
 from datamodules.sources import generated, sha256_of
 from zoo.checks import require

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from datamodules.molecules import keys
+from datamodules import keys
 from datamodules.molecules.structure import SYMBOLS, Array, Structure
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.molecules import keys
+from datamodules import keys
 from zoo.spectral.neighbors import neighbor_list
 
 _ROWS = """

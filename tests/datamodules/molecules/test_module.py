@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.molecules import AcAc, ExtXYZ, MorseMolecules, ThreeBPA, keys
+from datamodules import keys
+from datamodules.molecules import AcAc, ExtXYZ, MorseMolecules, ThreeBPA
 from datamodules.molecules.module import published_split
 from datamodules.molecules.potential import ATOMIC_ENERGIES, label
 from datamodules.molecules.statistics import isolated_energies, regressed_energies

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.molecules import NBody, keys
+from datamodules import keys
+from datamodules.molecules import NBody
 from datamodules.molecules import nbody as module
 from datamodules.molecules.nbody import accelerations, initial_states, simulate
 

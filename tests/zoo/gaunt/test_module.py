@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.molecules import MorseMolecules, ThreeBPA, keys
+from datamodules import keys
+from datamodules.molecules import MorseMolecules, ThreeBPA
 from datamodules.molecules.statistics import EnergyStatistics
 from datamodules.molecules.structure import collate
 from tests.paths import SHARED
