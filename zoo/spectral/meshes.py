@@ -12,6 +12,9 @@ from torch import Tensor
 from zoo.checks import require
 from zoo.spectral.point_graph import Array, Indices, undirected
 
+FLAT = 1e-7
+"""Twice the area of a triangle, in units of its longest side squared, below which it is only rounding."""
+
 
 def check_faces(faces: Tensor | ArrayLike, num_points: int) -> Indices:
     """Return triangles as an int64 array (F, 3).
@@ -43,26 +46,34 @@ def cotangent_weights(points: Array, faces: Indices, edge_index: Indices) -> Arr
         points: (n, D).
         faces: (F, 3).
         edge_index: (2, E), from `mesh_edges`.
+
+    Raises:
+        ValueError: the points of a triangle lie on a line, where cotangents are infinite.
     """
     n = len(points)
+    double = 2 * triangle_areas(points, faces)
+    sides = points[faces] - points[np.roll(faces, 1, axis=1)]
+    flat = np.flatnonzero(double <= FLAT * (sides**2).sum(2).max(1))
+    require(not flat.size, "faces", f"row {flat[:1]} with three points on a line", "triangles that have an area")
     keys = edge_index[0] * n + edge_index[1]
     weights = np.zeros(edge_index.shape[1])
     for corner in range(3):
         apex, one, other = (faces[:, (corner + shift) % 3] for shift in range(3))
-        left, right = points[one] - points[apex], points[other] - points[apex]
-        inner = (left * right).sum(1)
-        area = np.sqrt(np.maximum((left**2).sum(1) * (right**2).sum(1) - inner**2, 0.0))
-        half = inner / np.maximum(area, np.finfo(np.float64).tiny) / 2
+        half = ((points[one] - points[apex]) * (points[other] - points[apex])).sum(1) / double / 2
         for source, target in ((one, other), (other, one)):
-            np.add.at(weights, np.searchsorted(keys, source * n + target), half)
+            edge = np.searchsorted(keys, source * n + target)
+            weights += np.bincount(edge, weights=half, minlength=len(weights))
     return np.maximum(weights, 0.0)
+
+
+def triangle_areas(points: Array, faces: Indices) -> Array:
+    """Return the areas of triangles (F, 3), (F,)."""
+    left, right = points[faces[:, 1]] - points[faces[:, 0]], points[faces[:, 2]] - points[faces[:, 0]]
+    inner = (left * right).sum(1)
+    return np.sqrt(np.maximum((left**2).sum(1) * (right**2).sum(1) - inner**2, 0.0)) / 2
 
 
 def vertex_areas(points: Array, faces: Indices) -> Array:
     """Return a third of the area of all triangles around each point, (n,)."""
-    left, right = points[faces[:, 1]] - points[faces[:, 0]], points[faces[:, 2]] - points[faces[:, 0]]
-    inner = (left * right).sum(1)
-    area = np.sqrt(np.maximum((left**2).sum(1) * (right**2).sum(1) - inner**2, 0.0)) / 2
-    areas = np.zeros(len(points))
-    np.add.at(areas, faces.ravel(), np.repeat(area / 3, 3))
-    return areas
+    thirds = np.repeat(triangle_areas(points, faces) / 3, 3)
+    return np.bincount(faces.ravel(), weights=thirds, minlength=len(points)).astype(np.float64)

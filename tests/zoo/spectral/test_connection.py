@@ -241,3 +241,12 @@ def test_eigenpairs_of_the_graph_laplacian_are_solved_for_once(monkeypatch):
     assert again[0] is values and again[1] is vectors
     with pytest.raises(TypeError):
         geometry.scalar_eigenpairs(6)
+
+
+def test_triangles_without_area_are_refused():
+    points = np.array([[0.0, 0, 0], [1, 0, 0], [2, 0, 0], [0, 1, 0.1], [1, 1, 0], [2, 1, 0.1]])
+    faces = np.array([[0, 1, 3], [1, 4, 3], [0, 1, 2], [1, 2, 4], [2, 5, 4]])
+    options = {"dim": 2, "n_neighbors": 3, "frame_neighbors": 1, "weights": "cotan"}
+    with pytest.raises(ValueError, match=r"faces=.row \[2\] with three points on a line"):
+        connection_laplacian(points, 4, faces=faces, **options)
+    assert connection_laplacian(points, 4, faces=faces[[0, 1, 3, 4]], **options).weights.max() < 2
