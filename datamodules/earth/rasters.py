@@ -1,7 +1,8 @@
 """A user's own GeoTIFF as an attribute of the cells of a HEALPix grid: `pip install 'eigenzoo[geotiff]'`.
 
 Each pixel gives its area to the cell that its centre lies in; areas shrink towards the poles and so do pixels. Cells in
-which no centre lies take the class of the pixel that their own centre lies in.
+which no centre lies take the class of the pixel that their own centre lies in. What of a cell lies beyond the borders
+of the raster is missing, to a sixty-fourth of the cell.
 """
 
 from __future__ import annotations
@@ -18,12 +19,22 @@ from torch import Tensor
 
 from zoo.checks import require
 from zoo.spectral.grids import HEALPixGrid
+from zoo.spectral.healpix import center_ring
 from zoo.spectral.sphere import EARTH_RADIUS_KM
 
 Array = NDArray[Any]
 
 ROWS = 64
 """Rows of the raster that are read together."""
+
+FINER = 8
+"""How many times finer the grid is whose centres tell what of a cell lies beyond a raster."""
+
+POINTS = 2**20
+"""Of its centres that are looked at together."""
+
+ROUNDED = 1e-6
+"""Degrees by which a raster of the whole Earth may fall short of it."""
 
 DEGREES = 4326
 """EPSG number of longitudes and latitudes in degrees."""
@@ -47,8 +58,8 @@ def attribute_from_geotiff(
         edges: ascending upper bounds of classes, inclusive, the last of which has none: buckets of a number. Give
             either `classes` or `edges`.
         per_area: values are counts by pixel, such as people, and are divided by its area in km^2 first.
-        missing: class of what the raster does not know: pixels without data, values that are no class, and cells beyond
-            its borders. None refuses them.
+        missing: class of what the raster does not know: pixels without data, values that are no class, and what of the
+            cells lies beyond its borders. None refuses them.
 
     Returns:
         (K, N) float32, columns of sum 1.
@@ -113,7 +124,37 @@ def attribute_from_geotiff(
             found = found if found >= 0 or missing is None else missing
             require(found >= 0, "missing", missing, f"a class, as {path} does not reach latitude {place[0]:.2f}")
             shares[found, cell] = 1.0
-    return (shares / shares.sum(0)).float()
+        west, north = transform.c, transform.f
+        beyond = _share_beyond(nside, (north + height * transform.e, north), (west, west + width * transform.a))
+    shares *= (1 - beyond) / shares.sum(0)
+    if bool((beyond > 0).any()):
+        require(missing is not None, "missing", missing, f"a class, as {path} does not reach all of every cell")
+        shares[missing] += beyond
+    return shares.float()
+
+
+def _share_beyond(nside: int, lat: tuple[float, float], lon: tuple[float, float]) -> Tensor:
+    """Return the share of each cell (N,) float64 beyond latitudes and longitudes in degrees, west to east."""
+    fine = HEALPixGrid(FINER * nside)
+    outside = torch.zeros(12 * nside**2, dtype=torch.float64)
+    # Borders of the whole Earth may be rounded.
+    around = lon[1] - lon[0] >= 360 - ROUNDED
+    if around and lat[0] <= -90 + ROUNDED and lat[1] >= 90 - ROUNDED:
+        return outside
+
+    def within(middle: float, half: float, angle: Tensor) -> Tensor:
+        """Return 1 inside and 0 outside; 1/2 on borders, as centres lie on the equator and on meridians."""
+        room = half - (torch.remainder(angle - middle + 180, 360) - 180).abs()
+        return ((room > ROUNDED).to(torch.float64) + (room > -ROUNDED).to(torch.float64)) / 2
+
+    coarse = HEALPixGrid(nside)
+    for part in torch.arange(fine.n).split(POINTS):
+        place = torch.rad2deg(center_ring(fine.nside, part))
+        inside = within((lat[0] + lat[1]) / 2, (lat[1] - lat[0]) / 2, place[:, 0])
+        if not around:
+            inside *= within((lon[0] + lon[1]) / 2, (lon[1] - lon[0]) / 2, place[:, 1])
+        outside.index_add_(0, coarse.locate(place), 1 - inside)
+    return outside / FINER**2
 
 
 def _class_of(number: Array, classes: Sequence[int] | None, edges: Sequence[float] | None) -> Array:

@@ -9,6 +9,7 @@ import torch
 from rasterio.transform import from_origin
 
 from datamodules.earth.rasters import attribute_from_geotiff
+from zoo.geolocation import GeoEnsemble
 from zoo.spectral.grids import HEALPixGrid
 from zoo.spectral.sphere import EARTH_AREA_KM2, EARTH_RADIUS_KM, to_latlon
 
@@ -85,6 +86,32 @@ def test_what_is_missing_is_a_class_or_an_error(tmp_path):
     other = write(tmp_path / "c.tif", np.full((18, 36), 6, dtype=np.int32))
     with pytest.raises(ValueError, match="pixels without one"):
         attribute_from_geotiff(other, 2, classes=[5])
+
+
+@pytest.mark.parametrize("origin", [(-180, 90), (170, 90)])
+def test_what_of_a_cell_lies_beyond_the_raster_is_missing(tmp_path, origin):
+    """A raster of half of the northern hemisphere, also over the date line."""
+    path = write(tmp_path / "a.tif", np.full((90, 180), 5, dtype=np.int32), step=1, origin=origin)
+    shares = attribute_from_geotiff(path, 2, classes=[5, 0], missing=1)
+    torch.testing.assert_close(shares.sum(0), torch.ones(48))
+    assert float(shares[0].mean()) == pytest.approx(0.25, abs=1e-3)
+    assert bool(((shares[0] > 0.1) & (shares[0] < 0.9)).any())
+    place = to_latlon(torch.randn(200_000, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)))
+    inside = ((place[:, 0] > 0) & ((place[:, 1] - origin[0]) % 360 < 180)).double()
+    cell = HEALPixGrid(2).locate(place)
+    drawn = torch.zeros(48, dtype=torch.float64).index_add_(0, cell, inside) / torch.bincount(cell, minlength=48)
+    assert float((drawn - shares[0]).abs().max()) < 0.05
+
+
+def test_a_map_of_ones_own_becomes_part_of_an_ensemble(tmp_path):
+    values = np.random.default_rng(0).choice([10, 50, 210], (18, 36)).astype(np.uint8)
+    shares = attribute_from_geotiff(write(tmp_path / "a.tif", values), 4, classes=[10, 50, 210])
+    module = GeoEnsemble({"cover": {"kind": "attribute", "size": 3}}, nside=4)
+    prior = torch.tensor([0.5, 0.3, 0.2])
+    module.predictors.fill({"cover": shares}, {"cover": prior})
+    head = torch.tensor([[0.7, 0.2, 0.1]])
+    mass = ((head / prior) @ shares)[0]
+    torch.testing.assert_close(module({"cover": head}).exp()[0], mass / mass.sum(), rtol=1e-4, atol=1e-7)
 
 
 def test_refused(tmp_path, monkeypatch):
