@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import scipy.linalg
 import torch
-from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from zoo.checks import require, require_above, require_choice, require_positive
+from zoo.rvgp.gaussian_functions import GaussianFunctions, gaussian_functions
 from zoo.rvgp.kernels import Kind, Normalization, SpectralKernel
 from zoo.spectral.connection import ConnectionLaplacian
 from zoo.spectral.gradients import gradients
@@ -32,12 +31,6 @@ from zoo.spectral.point_graph import Array, Indices, components, sum_at
 
 Family = Literal["connection", "projected", "ambient", "curl_free", "divergence_free", "hodge"]
 FAMILIES: tuple[Family, ...] = get_args(Family)
-
-LANDMARKS = 1500
-"""Points whose Gaussian kernel is decomposed; of larger clouds, a random part."""
-
-LEAST_EIGENVALUE = 1e-11
-"""Of a Gaussian kernel, in units of the largest: smaller ones are rounding."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +43,7 @@ class FieldBasis:
         eigvals: (k,) float64, >= 0, ascending within each part of the family, in the units of the graph.
         tangent: (n, d, k) float64, in the frames of the geometry.
         frames: (n, D, d) float64, the frames.
-        lengthscale: of the Gaussian kernel of "ambient", in units of the points' standard deviation; else None.
+        gaussian: the eigenfunctions that "ambient" is made of; None for the others.
     """
 
     family: Family
@@ -58,7 +51,7 @@ class FieldBasis:
     eigvals: Tensor
     tangent: Tensor
     frames: Tensor
-    lengthscale: float | None = None
+    gaussian: GaussianFunctions | None = None
 
     @property
     def size(self) -> int:
@@ -98,10 +91,8 @@ class FieldBasis:
         if self.family == "connection":
             fields = extension.fields(self.eigvals.numpy(), self.geometry.eigvecs[:, :, : self.size])
         elif self.family == "ambient":
-            assert self.lengthscale is not None  # see field_basis
-            number = self.size // extension.points.shape[1]
-            _, functions = _gaussian_functions(self.geometry, number, self.lengthscale, extension.points)
-            fields = _projected(extension.frames, functions)
+            assert self.gaussian is not None  # see field_basis
+            fields = _projected(extension.frames, self.gaussian.at(extension.points))
         else:
             fields = _scalar_fields(self.family, self.geometry, self.size, extension)[1]
         return torch.from_numpy(fields), torch.from_numpy(extension.frames)
@@ -136,9 +127,10 @@ def field_basis(
     elif family == "ambient":
         require_above(0, lengthscale=lengthscale)
         ambient = geometry.points.shape[1]
-        single, functions = _gaussian_functions(geometry, max(1, size // ambient), lengthscale, geometry.points)
-        eigvals, fields = np.repeat(single, ambient), _projected(geometry.frames, functions)
-        return FieldBasis(family, geometry, torch.from_numpy(eigvals), torch.from_numpy(fields), frames, lengthscale)
+        gaussian = gaussian_functions(geometry.points, max(1, size // ambient), lengthscale)
+        eigvals = np.repeat(gaussian.eigvals, ambient)
+        fields = _projected(geometry.frames, gaussian.at(geometry.points))
+        return FieldBasis(family, geometry, torch.from_numpy(eigvals), torch.from_numpy(fields), frames, gaussian)
     else:
         if family in ("divergence_free", "hodge"):
             oriented = geometry.dim == 2 and bool((np.linalg.det(geometry.transports) > 0).all())
@@ -183,24 +175,3 @@ def _projected(frames: Array, functions: Array) -> Array:
     """Return the tangent parts of functions (n, k) times ambient directions, (n, d, k D)."""
     fields = np.einsum("npd,nk->ndkp", frames, functions)
     return fields.reshape(*fields.shape[:2], -1)
-
-
-def _gaussian_functions(
-    geometry: ConnectionLaplacian, number: int, lengthscale: float, points: Array
-) -> tuple[Array, Array]:
-    """Return eigenfunctions (m, k) of a Gaussian kernel at points (m, D), and -log of the eigenvalues (k,).
-
-    Eigenvalues are in units of the largest: the weights exp(-eigval) of "se" with kappa = sqrt(2) give the kernel back.
-    """
-    cloud = geometry.points
-    order = np.random.default_rng(0).permutation(len(cloud))[:LANDMARKS]
-    landmarks = cloud[np.sort(order)]
-    width = lengthscale * np.sqrt(cloud.var(axis=0).sum())
-    gram = np.exp(-cdist(landmarks, landmarks, "sqeuclidean") / (2 * width**2))
-    number = min(number, len(landmarks))
-    values, vectors = scipy.linalg.eigh(gram, subset_by_index=[len(gram) - number, len(gram) - 1])
-    values, vectors = values[::-1], vectors[:, ::-1]
-    kept = values > LEAST_EIGENVALUE * values[0]
-    values, vectors = values[kept], vectors[:, kept]
-    cross = np.exp(-cdist(points, landmarks, "sqeuclidean") / (2 * width**2))
-    return np.log(values[0] / values), np.sqrt(len(landmarks)) * cross @ (vectors / values)
