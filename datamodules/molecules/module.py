@@ -138,17 +138,6 @@ class MoleculeDataModule(ZooDataModule):
         ]
 
 
-def require_root(name: str, root: str | None, wanted: str) -> Path:
-    """Return the folder with a benchmark's files.
-
-    Raises:
-        ValueError: none is given, or there is no such folder; the message says which files it should hold.
-    """
-    if root is None or not Path(root).is_dir():
-        raise ValueError(f"root={root!r} is not allowed; {name} needs the folder with {wanted}")
-    return Path(root)
-
-
 def published_split(structures: list[Structure], num_val: int) -> dict[str, list[Structure]]:
     """Return training and validation structures, as MACE splits them: the last of `default_rng(1)`'s shuffle."""
     order = np.arange(len(structures))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from datamodules.molecules.module import PACKED, MoleculeDataModule, published_split, require_root
-from datamodules.molecules.statistics import isolated_energies
+from datamodules.molecules.botnet import BOTNetMolecules
 from datamodules.molecules.structure import Structure
 
-NUM_VAL = 50
-TRAIN, MIXED, ISOLATED = "train_300K.xyz", "train_mixedT.xyz", "iso_atoms.xyz"
-OFFICIAL = {"300K": "test_300K.xyz", "600K": "test_600K.xyz", "1200K": "test_1200K.xyz", "dihedral": "test_dih.xyz"}
+MIXED = "train_mixedT.xyz"
 BLOCKS = {"300K": slice(0, 167), "600K": slice(167, 334), "1200K": slice(334, 500)}
 """The temperatures of `train_mixedT.xyz`, inferred from changes in energies and forces."""
 
@@ -19,7 +15,7 @@ SAME_ENERGY = 1e-6
 """eV; configurations of `train_mixedT.xyz` that are in `train_300K.xyz` too agree to 1e-7."""
 
 
-class ThreeBPA(MoleculeDataModule):
+class ThreeBPA(BOTNetMolecules):
     """Energies and forces of 3-(benzyloxy)pyridin-2-amine (27 atoms) by density functional theory.
 
     `root` holds `train_300K.xyz` and `iso_atoms.xyz`, plain or packed by xz or gzip, and one of
@@ -45,54 +41,31 @@ class ThreeBPA(MoleculeDataModule):
         ValueError: an argument is out of its range; in `setup`, `root` lacks a file.
     """
 
-    def __init__(
-        self,
-        root: str | None = None,
-        r_max: float = 5.0,
-        batch_size: int = 5,
-        num_workers: int = 0,
-        seed: int = 0,
-        predict_path: str | None = None,
-    ) -> None:
-        super().__init__(r_max, batch_size, num_workers, seed, predict_path)
-        self.root = root
-        self.official = False
+    isolated_file: ClassVar[str] = "iso_atoms.xyz"
+    tests: ClassVar[dict[str, str]] = {
+        "300K": "test_300K.xyz",
+        "600K": "test_600K.xyz",
+        "1200K": "test_1200K.xyz",
+        "dihedral": "test_dih.xyz",
+    }
+    official = False
 
-    def _folder(self) -> Path:
-        folder = require_root("3BPA", self.root, f"{TRAIN}, {ISOLATED}, and the official test sets or {MIXED}")
-        for name in (TRAIN, ISOLATED):
-            if not _exists(folder / name):
-                raise ValueError(f"root={self.root!r} is not allowed; it lacks {name}")
-        return folder
-
-    def read(self) -> tuple[dict[str, list[Structure]], dict[str, list[Structure]]]:
-        """See `MoleculeDataModule`."""
-        folder = self._folder()
-        labels = {"need_energy": True, "need_forces": True}
-        train = self.read_file(folder / TRAIN, **labels)
-        self.official = all(_exists(folder / name) for name in OFFICIAL.values())
+    def read_tests(self, train: list[Structure]) -> dict[str, list[Structure]]:
+        """See `BOTNetMolecules`."""
+        self.official = all(self.has(name) for name in self.tests.values())
         if self.official:
-            parts = {part: self.read_file(folder / name, **labels) for part, name in OFFICIAL.items()}
-        elif _exists(folder / MIXED):
-            known = sorted(structure.energy for structure in train if structure.energy is not None)
-            mixed = self.read_file(folder / MIXED, **labels)
-            parts = {part: [entry for entry in mixed[rows] if _is_new(entry, known)] for part, rows in BLOCKS.items()}
-        else:
-            raise ValueError(f"root={self.root!r} is not allowed; it lacks {', '.join(OFFICIAL.values())}, or {MIXED}")
-        return published_split(train, NUM_VAL), parts
-
-    def isolated_atoms(self, train: list[Structure]) -> dict[int, float]:
-        """Return E0 as calculated for isolated atoms."""
-        return isolated_energies(self.read_file(self._folder() / ISOLATED, need_energy=True))
+            return super().read_tests(train)
+        if not self.has(MIXED):
+            lacking = f"{', '.join(self.tests.values())}, or {MIXED}"
+            raise ValueError(f"root={self.root!r} is not allowed; it lacks {lacking}")
+        known = sorted(structure.energy for structure in train if structure.energy is not None)
+        mixed = self.read_published(MIXED, need_energy=True, need_forces=True)
+        return {part: [entry for entry in mixed[rows] if _is_new(entry, known)] for part, rows in BLOCKS.items()}
 
     def metadata(self) -> dict[str, Any]:
         """Return the provenance of the structures."""
         name = "3BPA" if self.official else "3BPA-mini"
-        return {**super().metadata(), "name": name, "split": name, "licence": "MIT, davkovacs/BOTNet-datasets"}
-
-
-def _exists(path: Path) -> bool:
-    return any(path.with_name(path.name + suffix).exists() for suffix in PACKED)
+        return {**super().metadata(), "name": name, "split": name}
 
 
 def _is_new(structure: Structure, known: list[float]) -> bool:

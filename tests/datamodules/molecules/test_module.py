@@ -10,6 +10,7 @@ from datamodules.molecules.module import published_split
 from datamodules.molecules.potential import ATOMIC_ENERGIES, label
 from datamodules.molecules.statistics import isolated_energies, regressed_energies
 from datamodules.molecules.structure import Structure, collate
+from tests.datamodules.molecules.toys import three_bpa
 from tests.paths import SHARED
 
 needs_data = pytest.mark.skipif(SHARED is None, reason="the published files do not lie beside the checkout")
@@ -205,9 +206,14 @@ def test_bad_arguments_are_named(kind, change):
         ready(kind(**change))
 
 
-def test_missing_files_are_named(tmp_path):
+@pytest.mark.parametrize("kind", [ThreeBPA, AcAc])
+def test_missing_files_are_named(kind, tmp_path):
     with pytest.raises(ValueError, match=r"it lacks train_300K\.xyz"):
-        ready(ThreeBPA(str(tmp_path)))
+        ready(kind(str(tmp_path)))
+    three_bpa(tmp_path)
+    (tmp_path / "3BPA" / "test_600K.xyz").unlink()
+    with pytest.raises(ValueError, match=r"it lacks test_(300K\.xyz, .*, or train_mixedT\.xyz|MD_300K\.xyz)"):
+        ready(kind(str(tmp_path / "3BPA")))
 
 
 # ---- published files

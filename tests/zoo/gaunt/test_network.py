@@ -24,8 +24,9 @@ def moved(entry, matrix=None, shift=None):
 
 
 def close(actual, expected, dtype=torch.float64):
+    assert actual.shape == expected.shape
     bound = TOLERANCES[dtype] * float(expected.abs().max().clamp(min=1))
-    assert float((actual - expected).abs().max()) < bound
+    return float((actual - expected).abs().max()) < bound
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
@@ -38,12 +39,12 @@ def test_symmetries_of_space(conv, dtype):
     for change in ({"matrix": matrix}, {"matrix": -torch.eye(3).double()}, {"shift": shift}):
         other = evaluate(model, moved(molecule, **change))
         turn = change.get("matrix", torch.eye(3).double()).to(dtype)
-        close(other["interaction_energy"], result["interaction_energy"], dtype)
-        close(other["forces"], result["forces"] @ turn.T, dtype)
+        assert close(other["interaction_energy"], result["interaction_energy"], dtype)
+        assert close(other["forces"], result["forces"] @ turn.T, dtype)
     order = torch.tensor([3, 1, 5, 0, 2, 4])
     permuted = evaluate(model, {key: value if value is None else value[order] for key, value in molecule.items()})
-    close(permuted["interaction_energy"], result["interaction_energy"], dtype)
-    close(permuted["forces"], result["forces"][order], dtype)
+    assert close(permuted["interaction_energy"], result["interaction_energy"], dtype)
+    assert close(permuted["forces"], result["forces"][order], dtype)
 
 
 @pytest.mark.parametrize("conv", CONVOLUTIONS)
@@ -89,7 +90,7 @@ def test_smooth_at_the_cutoff():
         evaluate(model, {**pair, "pos": torch.tensor([[0.0, 0, 0], [R_MAX + offset, 0, 0]], dtype=torch.float64)})
         for offset in (-1e-5, 1e-5)
     ]
-    close(results[0]["energy"], results[1]["energy"])
+    assert close(results[0]["energy"], results[1]["energy"])
     assert results[0]["forces"].abs().max() < 1e-8
     assert not results[1]["forces"].any()
 
@@ -100,8 +101,8 @@ def test_energies_of_distant_molecules_add_up():
     both = {"numbers": torch.cat([molecule["numbers"], other["numbers"]]), "cell": None}
     both["pos"] = torch.cat([molecule["pos"], far["pos"]])
     together, alone = evaluate(model, both), [evaluate(model, entry) for entry in (molecule, other)]
-    close(together["interaction_energy"], alone[0]["interaction_energy"] + alone[1]["interaction_energy"])
-    close(together["forces"], torch.cat([result["forces"] for result in alone]))
+    assert close(together["interaction_energy"], alone[0]["interaction_energy"] + alone[1]["interaction_energy"])
+    assert close(together["forces"], torch.cat([result["forces"] for result in alone]))
 
 
 @pytest.mark.parametrize("conv", CONVOLUTIONS)
@@ -109,14 +110,14 @@ def test_batch_equals_one_by_one(conv):
     model, structures = network(conv), [structure(number, seed=number) for number in (5, 3, 7, 1)]
     together, alone = evaluate(model, *structures), [evaluate(model, entry) for entry in structures]
     for name in ("energy", "interaction_energy", "node_energy", "forces"):
-        close(together[name], torch.cat([result[name] for result in alone]))
+        assert close(together[name], torch.cat([result[name] for result in alone]))
 
 
 def test_longer_edges_have_no_effect():
     model, molecule = network(), structure(6, spread=4.0)
     with torch.no_grad():
         wide = model(batch_of(molecule, r_max=2 * R_MAX))
-    close(wide["forces"], evaluate(model, molecule)["forces"])
+    assert close(wide["forces"], evaluate(model, molecule)["forces"])
 
 
 def test_periodic_images_are_seen():
@@ -128,9 +129,9 @@ def test_periodic_images_are_seen():
         "cell": CELL * torch.tensor([[2.0], [1], [1]], dtype=torch.float64),
     }
     one, two = (evaluate(model, entry, compute_stress=True) for entry in (crystal, doubled))
-    close(two["interaction_energy"], 2 * one["interaction_energy"])
-    close(two["forces"], one["forces"].repeat(2, 1))
-    close(two["stress"], one["stress"])
+    assert close(two["interaction_energy"], 2 * one["interaction_energy"])
+    assert close(two["forces"], one["forces"].repeat(2, 1))
+    assert close(two["stress"], one["stress"])
 
 
 def test_isolated_atoms_have_their_energy():
@@ -187,7 +188,7 @@ def test_chirality_is_seen_by_brackets_alone_as_far_as_energies_allow():
     """Mirror images have the same energy, whatever the convolution."""
     mirror = torch.diag(torch.tensor([-1.0, 1, 1], dtype=torch.float64))
     model, molecule = network("gaunt+bracket"), structure()
-    close(evaluate(model, moved(molecule, mirror))["energy"], evaluate(model, molecule)["energy"])
+    assert close(evaluate(model, moved(molecule, mirror))["energy"], evaluate(model, molecule)["energy"])
 
 
 @pytest.mark.parametrize(
