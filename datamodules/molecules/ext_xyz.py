@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from datamodules.molecules.extxyz import read_extxyz
 from datamodules.molecules.module import MoleculeDataModule, published_split
 from datamodules.molecules.statistics import isolated_energies, regressed_energies
-from datamodules.molecules.structure import Structure
-from datamodules.sources import sha256_of
-from zoo.checks import require, require_choice
+from datamodules.molecules.structure import NUMBERS, Structure
+from zoo.checks import require
 
 ATOMIC_ENERGIES = ("average", "isolated")
 
@@ -27,7 +26,8 @@ class ExtXYZ(MoleculeDataModule):
         forces_key: property of the atoms with the forces in eV/Angstrom.
         stress_key: entry of the comment lines with the stress in eV/Angstrom^3, which may be absent.
         atomic_energies: "average" takes E0 from a regression of energies on compositions, "isolated" from the
-            structures of one atom in the training file, which then do not train.
+            structures of one atom in the training file, which then do not train; or E0 in eV
+            themselves, as "H=-13.6 O=-2041.8".
         r_max: see `MoleculeDataModule`.
         batch_size: see `ZooDataModule`.
         num_workers: see `ZooDataModule`.
@@ -58,15 +58,15 @@ class ExtXYZ(MoleculeDataModule):
     ) -> None:
         super().__init__(r_max, batch_size, num_workers, seed, predict_path)
         require(0 < val_fraction < 1, "val_fraction", val_fraction, "a number in (0, 1)")
-        require_choice("atomic_energies", atomic_energies, ATOMIC_ENERGIES)
+        self._given = None if atomic_energies in ATOMIC_ENERGIES else given_energies(atomic_energies)
         self.paths = {"train": train_path, "val": val_path, "test": test_path}
         self.val_fraction, self.atomic_energies = val_fraction, atomic_energies
         self.energy_key, self.forces_key, self.stress_key = energy_key, forces_key, stress_key
         self._isolated: list[Structure] = []
 
     def _read(self, path: str) -> list[Structure]:
-        structures = read_extxyz(path, self.energy_key, self.forces_key, self.stress_key, need_energy=True)
-        self._files[Path(path).name] = sha256_of(path)
+        names = {"energy_key": self.energy_key, "forces_key": self.forces_key, "stress_key": self.stress_key}
+        structures = self.read_file(Path(path), **names, need_energy=True)
         for number, structure in enumerate(structures):
             if structure.forces is None and len(structure.numbers) > 1:
                 raise ValueError(f"{path}, frame {number}: it has no {self.forces_key!r}")
@@ -89,8 +89,26 @@ class ExtXYZ(MoleculeDataModule):
 
     def isolated_atoms(self, train: list[Structure]) -> dict[int, float]:
         """Return E0 as the argument `atomic_energies` says."""
+        if self._given is not None:
+            return self._given
         return isolated_energies(self._isolated) if self.atomic_energies == "isolated" else regressed_energies(train)
 
     def metadata(self) -> dict[str, Any]:
         """Return the provenance of the structures."""
         return {**super().metadata(), "split": "the user's files", "licence": "the user's own"}
+
+
+def given_energies(text: str) -> dict[int, float]:
+    """Return E0 in eV by atomic number of a text as "H=-13.6 O=-2041.8".
+
+    Raises:
+        ValueError: the text is not of this form.
+    """
+    pairs = [entry.partition("=") for entry in text.split()]
+    try:
+        energies = {NUMBERS[symbol]: float(energy) for symbol, _, energy in pairs}
+    except (KeyError, ValueError):
+        energies = {}
+    allowed = bool(energies) and all(isfinite(energy) for energy in energies.values())
+    require(allowed, "atomic_energies", text, f"one of {list(ATOMIC_ENERGIES)}, or energies as 'H=-13.6 O=-2041.8'")
+    return energies

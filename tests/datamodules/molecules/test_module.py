@@ -166,6 +166,8 @@ def test_own_files(tmp_path):
         "test": 2,
     }
     assert datamodule.energy_statistics().atomic_energies == {1: -13.6, 8: -40.0}
+    given = ready(ExtXYZ(water_file(tmp_path, 10, "given.xyz"), atomic_energies="H=-1.0 O=-2 C=-3.5"))
+    assert given.energy_statistics().atomic_energies == {1: -1.0, 8: -2.0}
     test = water_file(tmp_path, 3, "test.xyz")
     datamodule = ready(ExtXYZ(water_file(tmp_path, 10, "more.xyz"), test, test))
     assert [len(datamodule.dataset(split)) for split in ("train", "val", "test")] == [10, 3, 3]
@@ -198,6 +200,8 @@ def test_missing_energies_of_atoms_are_named(tmp_path):
         (MorseMolecules, {"displacement": -1.0}),
         (ExtXYZ, {"train_path": "a.xyz", "val_fraction": 1.0}),
         (ExtXYZ, {"train_path": "a.xyz", "atomic_energies": "zero"}),
+        (ExtXYZ, {"train_path": "a.xyz", "atomic_energies": "Hx=-1.0"}),
+        (ExtXYZ, {"train_path": "a.xyz", "atomic_energies": "H=nan"}),
     ],
 )
 def test_bad_arguments_are_named(kind, change):
